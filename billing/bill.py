@@ -1,0 +1,165 @@
+"""The bill and its line items: every rule about one, every total of one.
+
+Values are immutable. What is accepted into a bill, and in which order, the ledger decides in
+Postgres; these are the values that go in and come out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from enum import StrEnum
+from uuid import UUID
+
+from billing import money
+from billing.errors import UnsupportedCurrency
+from billing.origin import fingerprint
+from billing.period import Period
+from billing.text import parse_text
+
+LONGEST_DESCRIPTION = 500
+LONGEST_REASON = 500
+LONGEST_CUSTOMER_ID = 255
+MOST_ITEMS_IN_A_CALL = 1_000
+RECENT_ITEMS = 100
+
+
+class BillStatus(StrEnum):
+    OPEN = "open"
+    CLOSING = "closing"
+    CLOSED = "closed"
+
+
+class CloseReason(StrEnum):
+    MANUAL = "manual"
+    PERIOD_END = "period_end"
+
+
+@dataclass(frozen=True, slots=True)
+class LineItemDraft:
+    """A line item that could be on a bill: every value checked and normalised, the total exact."""
+
+    description: str
+    quantity: Decimal
+    unit_price: Decimal
+    total: Decimal
+    currency: str
+
+    @classmethod
+    def parse(
+        cls, description: object, quantity: object, unit_price: object, currency: object, *, offered: Collection[str]
+    ) -> LineItemDraft:
+        """Raises InvalidArgument naming the first field that can't be right."""
+        text = parse_text(description, "description", longest=LONGEST_DESCRIPTION)
+        parsed_quantity = money.parse_quantity(quantity)
+        parsed_price = money.parse_unit_price(unit_price)
+        if not isinstance(currency, str) or currency not in offered:
+            raise UnsupportedCurrency(field="currency")
+        total = money.line_total(parsed_quantity, parsed_price)
+        return cls(text, parsed_quantity, parsed_price, total, money.currency(currency).code)
+
+    def fingerprint(self) -> bytes:
+        return fingerprint(self.description, money.plain(self.quantity), money.plain(self.unit_price), self.currency)
+
+
+@dataclass(frozen=True, slots=True)
+class LineItem:
+    """A line on a bill, as stored, for ever.
+
+    `position` counts from 1 without gaps in the order of acceptance; `added_in_version` is the bill's
+    version that its adding made. A reversing item names the item it takes back in `reverses` and
+    says why in `reason`.
+    """
+
+    bill_id: UUID
+    id: UUID
+    position: int
+    description: str
+    currency: str
+    quantity: Decimal
+    unit_price: Decimal
+    total: Decimal
+    created_at: datetime
+    added_in_version: int
+    reverses: UUID | None = None
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Customer:
+    """`external_id` is the caller's own name for the customer; `id` is ours."""
+
+    id: UUID
+    external_id: str
+    name: str
+    email: str
+    billing_address: str
+    version: int
+    created_at: datetime
+    updated_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class BilledCustomer:
+    """The customer as a bill shows it: as of now while open, as of the closing from then on."""
+
+    id: UUID
+    external_id: str
+    name: str
+    billing_address: str
+
+
+@dataclass(frozen=True, slots=True)
+class Seller:
+    name: str
+    address: str
+    tax_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Bill:
+    """A bill without its items.
+
+    `subtotals` are exact sums per currency code, sorted by code. `effective_at` is the cut-off: the
+    instant from which nothing was accepted; `closed_at` is when the closing ran.
+    """
+
+    id: UUID
+    customer: BilledCustomer
+    status: BillStatus
+    period: Period
+    version: int
+    item_count: int
+    subtotals: tuple[tuple[str, Decimal], ...]
+    created_at: datetime
+    updated_at: datetime
+    close_requested_at: datetime | None = None
+    effective_at: datetime | None = None
+    closed_at: datetime | None = None
+    close_reason: CloseReason | None = None
+    number: int | None = None
+    rate_snapshot_id: UUID | None = None
+    seller: Seller | None = None
+
+    @property
+    def workflow_id(self) -> str:
+        return f"bill-{self.id}"
+
+    @property
+    def is_open(self) -> bool:
+        return self.status is BillStatus.OPEN
+
+    @property
+    def is_closed(self) -> bool:
+        return self.status is BillStatus.CLOSED
+
+    @property
+    def payables(self) -> tuple[money.Payable, ...]:
+        """What is to be paid per currency, in the order of the subtotals."""
+        return tuple(money.payable(amount, money.currency(code)) for code, amount in self.subtotals)
+
+    @property
+    def currencies(self) -> tuple[str, ...]:
+        return tuple(code for code, _ in self.subtotals)

@@ -1,0 +1,172 @@
+"""Adding line items and taking them back: one call of one PostgreSQL function, one round trip."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Connection, Engine, exc
+
+from billing.bill import Bill, LineItem, LineItemDraft
+from billing.errors import (
+    AlreadyReversed,
+    BillClosed,
+    BillClosing,
+    BillingError,
+    BillNotFound,
+    IdempotencyKeyReused,
+    NotReversible,
+    PeriodEnded,
+)
+from billing.identifiers import new_id
+from billing.ledger import reads
+from billing.ledger.database import single_statement, violated_constraint
+from billing.ledger.rows import bill_of
+from billing.money import EXACT
+from billing.origin import Origin, fingerprint
+
+ADD = "add_line_item"
+REVERSE = "reverse_line_item"
+
+REFUSALS: dict[str, type[BillingError]] = {
+    "bill_closed": BillClosed,
+    "bill_closing": BillClosing,
+    "period_ended": PeriodEnded,
+    "idempotency_key_reused": IdempotencyKeyReused,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One row for the function: a draft under the id and the idempotency key it is to have."""
+
+    id: UUID
+    draft: LineItemDraft
+    key: str | None
+    fingerprint: bytes
+    reverses: UUID | None = None
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of one entry: the item, now added or added before, or the refusal."""
+
+    item: LineItem | None
+    replayed: bool
+    refusal: BillingError | None
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """The bill after a call, and an outcome per entry. `replayed` when the whole call was a repeat."""
+
+    bill: Bill
+    outcomes: tuple[Outcome, ...]
+    replayed: bool
+
+
+def entry(draft: LineItemDraft, key: str | None) -> Entry:
+    return Entry(new_id(), draft, key, draft.fingerprint())
+
+
+def add(engine: Engine, origin: Origin, bill_id: UUID, draft: LineItemDraft) -> tuple[Bill, LineItem, bool]:
+    """One item: the bill with its new totals, the item, and whether it is a replay. Raises what refused it."""
+    accepted = add_all(engine, origin, bill_id, [entry(draft, origin.idempotency_key)])
+    return _only(accepted)
+
+
+def add_all(
+    engine: Engine, origin: Origin, bill_id: UUID, entries: Sequence[Entry], *, call: tuple[str, bytes] | None = None
+) -> Accepted:
+    """Up to 1,000 items with an outcome each; good ones count whatever the others are.
+
+    `call` is the idempotency key and fingerprint of the call as a whole. Keys within `entries` are distinct.
+    """
+    with single_statement(engine) as connection:
+        return accept(connection, origin, bill_id, entries, call=call)
+
+
+def reverse(
+    engine: Engine, origin: Origin, bill_id: UUID, item_id: UUID, reason: str
+) -> tuple[Bill, LineItem, bool]:
+    """Takes an item back by a reversing one: same currency and price, quantity and total negated."""
+    reads.bill(engine, bill_id)
+    first = reads.line_item(engine, bill_id, item_id)
+    if first.reverses is not None:
+        raise NotReversible
+    negated = LineItemDraft(
+        first.description, EXACT.minus(first.quantity), first.unit_price, EXACT.minus(first.total), first.currency
+    )
+    print_ = fingerprint(str(item_id), reason)
+    reversing = Entry(new_id(), negated, origin.idempotency_key, print_, reverses=item_id, reason=reason)
+    try:
+        with single_statement(engine) as connection:
+            accepted = accept(connection, origin, bill_id, [reversing], operation=REVERSE, event="line_item.reversed")
+    except exc.IntegrityError as error:
+        if violated_constraint(error) == "uq_line_items_bill_id_reverses":
+            raise AlreadyReversed from error
+        raise
+    return _only(accepted)
+
+
+def _only(accepted: Accepted) -> tuple[Bill, LineItem, bool]:
+    (outcome,) = accepted.outcomes
+    if outcome.refusal is not None:
+        raise outcome.refusal
+    assert outcome.item is not None
+    return accepted.bill, outcome.item, outcome.replayed
+
+
+_FUNCTION = """
+    SELECT call_outcome, outcomes, item_ids, positions, created_ats, versions, (bill).*, currencies, subtotals,
+           (customer).external_id, (customer).name, (customer).billing_address
+    FROM add_line_items(
+        %s, %s, %s, %s, %s, %s, %s, %s, %s, %s,
+        %s::uuid[], %s::text[], %s::bytea[], %s::text[], %s::numeric[], %s::numeric[], %s::numeric[], %s::text[],
+        %s::uuid[], %s::text[])
+"""
+
+
+def accept(
+    connection: Connection,
+    origin: Origin,
+    bill_id: UUID,
+    entries: Sequence[Entry],
+    *,
+    call: tuple[str, bytes] | None = None,
+    operation: str = ADD,
+    event: str = "line_items.added",
+) -> Accepted:
+    """Calls the function that decides. Raises BillNotFound; refusals of single entries are in their outcomes."""
+    call_key, call_fingerprint = call or (None, None)
+    actor = origin.actor
+    drafts = [e.draft for e in entries]
+    parameters: tuple[Any, ...] = (
+        bill_id, operation, event, origin.account_id, actor.kind, actor.id, actor.name, origin.request_id,
+        call_key, call_fingerprint,
+        [e.id for e in entries], [e.key for e in entries], [e.fingerprint for e in entries],
+        [d.description for d in drafts], [d.quantity for d in drafts], [d.unit_price for d in drafts],
+        [d.total for d in drafts], [d.currency for d in drafts],
+        [e.reverses for e in entries], [e.reason for e in entries],
+    )  # fmt: skip
+    row = connection.exec_driver_sql(_FUNCTION, parameters).one_or_none()
+    if row is None:
+        raise BillNotFound
+    bill = bill_of(row, row, zip(row.currencies or (), row.subtotals or (), strict=True))
+    outcomes = tuple(_outcome(bill, e, row, n) for n, e in enumerate(entries))
+    return Accepted(bill, outcomes, replayed=row.call_outcome == "replayed")
+
+
+def _outcome(bill: Bill, asked: Entry, row: Any, n: int) -> Outcome:
+    outcome = row.outcomes[n]
+    if outcome in REFUSALS:
+        return Outcome(None, replayed=False, refusal=REFUSALS[outcome]())
+    draft = asked.draft
+    item = LineItem(
+        bill.id, row.item_ids[n], row.positions[n], draft.description, draft.currency, draft.quantity,
+        draft.unit_price, draft.total, row.created_ats[n], row.versions[n], asked.reverses, asked.reason,
+    )  # fmt: skip
+    return Outcome(item, replayed=outcome == "replayed", refusal=None)

@@ -1,0 +1,191 @@
+"""Reading bills, their items and customers. Reads that belong together see one instant."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Connection, Engine, Select, and_, exists, or_, select
+
+from billing.bill import Bill, BillStatus, Customer, LineItem
+from billing.errors import BillNotFound, CustomerNotFound, LineItemNotFound
+from billing.ledger.database import snapshot
+from billing.ledger.rows import Row, bill_of, customer_of, line_item_of
+from billing.ledger.tables import BillRow, CustomerRow, LineItemRow, SubtotalRow
+
+_BILLS = BillRow.__table__
+_CUSTOMERS = CustomerRow.__table__
+_ITEMS = LineItemRow.__table__
+
+
+def read_bill(connection: Connection, bill_id: UUID) -> Bill:
+    """Raises BillNotFound."""
+    row = connection.execute(select(_BILLS).where(_BILLS.c.id == bill_id)).one_or_none()
+    if row is None:
+        raise BillNotFound
+    return _bills_of(connection, [row])[0]
+
+
+def bill(engine: Engine, bill_id: UUID) -> Bill:
+    with snapshot(engine) as connection:
+        return read_bill(connection, bill_id)
+
+
+def bill_with_items(engine: Engine, bill_id: UUID, *, limit: int, before: int | None = None) -> tuple[Bill, list[LineItem]]:
+    """The bill and its newest `limit` items (those before a position), oldest of them first."""
+    with snapshot(engine) as connection:
+        found = read_bill(connection, bill_id)
+        return found, _newest_items(connection, found.id, limit, before)
+
+
+def newest_items(engine: Engine, bill: Bill, *, limit: int) -> list[LineItem]:
+    """The newest items of the bill as this value of it knows them, oldest of them first."""
+    with snapshot(engine) as connection:
+        return _newest_items(connection, bill.id, limit, bill.item_count + 1)
+
+
+def _newest_items(connection: Connection, bill_id: UUID, limit: int, before: int | None) -> list[LineItem]:
+    query = select(_ITEMS).where(_ITEMS.c.bill_id == bill_id)
+    if before is not None:
+        query = query.where(_ITEMS.c.position < before)
+    rows = connection.execute(query.order_by(_ITEMS.c.position.desc()).limit(limit)).all()
+    return [line_item_of(row) for row in reversed(rows)]
+
+
+def items_after(engine: Engine, bill_id: UUID, *, position: int, limit: int) -> list[LineItem]:
+    """The items after a position, oldest first. Raises BillNotFound."""
+    with snapshot(engine) as connection:
+        read_bill(connection, bill_id)
+        rows = connection.execute(
+            select(_ITEMS)
+            .where(_ITEMS.c.bill_id == bill_id, _ITEMS.c.position > position)
+            .order_by(_ITEMS.c.position)
+            .limit(limit)
+        )
+        return [line_item_of(row) for row in rows]
+
+
+def line_item(engine: Engine, bill_id: UUID, item_id: UUID) -> LineItem:
+    """Raises LineItemNotFound."""
+    with snapshot(engine) as connection:
+        row = connection.execute(
+            select(_ITEMS).where(_ITEMS.c.bill_id == bill_id, _ITEMS.c.id == item_id)
+        ).one_or_none()
+    if row is None:
+        raise LineItemNotFound
+    return line_item_of(row)
+
+
+def reversals_of(engine: Engine, items: Sequence[LineItem]) -> Mapping[UUID, LineItem]:
+    """Which of these items were taken back, and by which item."""
+    if not items:
+        return {}
+    with snapshot(engine) as connection:
+        rows = connection.execute(
+            select(_ITEMS).where(
+                _ITEMS.c.bill_id == items[0].bill_id, _ITEMS.c.reverses.in_([item.id for item in items])
+            )
+        )
+        return {row.reverses: line_item_of(row) for row in rows}
+
+
+@dataclass(frozen=True, slots=True)
+class BillFilter:
+    """Which bills to list. `starts_before` and `ends_after` keep bills whose period overlaps that span; `text`
+    finds a bill's number or id, or a part of its customer's id or name."""
+
+    customer_id: str | None = None
+    status: BillStatus | None = None
+    currency: str | None = None
+    ends_after: datetime | None = None
+    starts_before: datetime | None = None
+    text: str | None = None
+
+
+EVERY_BILL = BillFilter()
+
+
+def bills(
+    engine: Engine, wanted: BillFilter = EVERY_BILL, *, limit: int, before: UUID | None = None
+) -> list[Bill]:
+    """Newest first; `before` is the id of the last bill of the page before."""
+    query = _filtered(select(_BILLS), wanted)
+    if before is not None:
+        query = query.where(_BILLS.c.id < before)
+    with snapshot(engine) as connection:
+        return _bills_of(connection, connection.execute(query.order_by(_BILLS.c.id.desc()).limit(limit)).all())
+
+
+def _filtered(query: Select[Any], wanted: BillFilter) -> Select[Any]:
+    if wanted.customer_id is not None:
+        named = select(_CUSTOMERS.c.id).where(_CUSTOMERS.c.external_id == wanted.customer_id)
+        query = query.where(_BILLS.c.customer_id == named.scalar_subquery())
+    if wanted.status is not None:
+        query = query.where(_BILLS.c.status == wanted.status)
+    if wanted.currency is not None:
+        query = query.where(
+            exists().where(and_(SubtotalRow.bill_id == _BILLS.c.id, SubtotalRow.currency == wanted.currency))
+        )
+    if wanted.ends_after is not None:
+        query = query.where(_BILLS.c.period_end > wanted.ends_after)
+    if wanted.starts_before is not None:
+        query = query.where(_BILLS.c.period_start < wanted.starts_before)
+    return query.where(_matches(wanted.text)) if wanted.text else query
+
+
+def _matches(words: str) -> Any:
+    pattern = "%" + words.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_") + "%"
+    like = (_CUSTOMERS.c.external_id + " " + _CUSTOMERS.c.name).ilike(pattern)
+    alternatives = [_BILLS.c.customer_id.in_(select(_CUSTOMERS.c.id).where(like))]
+    if words.isascii() and words.isdigit() and len(words) < 19:  # noqa: PLR2004  a bigint has 19 digits
+        alternatives.append(_BILLS.c.number == int(words))
+    try:
+        alternatives.append(_BILLS.c.id == UUID(words.removeprefix("bill-")))
+    except ValueError:
+        pass
+    return or_(*alternatives)
+
+
+def _bills_of(connection: Connection, rows: Sequence[Row]) -> list[Bill]:
+    """Bills from their rows, in the same order, with two queries however many they are."""
+    if not rows:
+        return []
+    subtotals: dict[UUID, list[tuple[str, Decimal]]] = defaultdict(list)
+    kept = select(SubtotalRow.bill_id, SubtotalRow.currency, SubtotalRow.subtotal).where(
+        SubtotalRow.bill_id.in_([row.id for row in rows])
+    )
+    for bill_id, code, amount in connection.execute(kept):
+        subtotals[bill_id].append((code, amount))
+    customers = _customers_by_id(connection, {row.customer_id for row in rows})
+    return [bill_of(row, customers[row.customer_id], sorted(subtotals[row.id])) for row in rows]
+
+
+def _customers_by_id(connection: Connection, ids: Iterable[UUID]) -> dict[UUID, Row]:
+    return {row.id: row for row in connection.execute(select(_CUSTOMERS).where(_CUSTOMERS.c.id.in_(list(ids))))}
+
+
+def customer(engine: Engine, external_id: str) -> Customer:
+    """Raises CustomerNotFound."""
+    with snapshot(engine) as connection:
+        row = connection.execute(select(_CUSTOMERS).where(_CUSTOMERS.c.external_id == external_id)).one_or_none()
+    if row is None:
+        raise CustomerNotFound
+    return customer_of(row)
+
+
+def customers(engine: Engine, *, text: str | None = None, limit: int, before: UUID | None = None) -> list[Customer]:
+    """Newest first."""
+    query = select(_CUSTOMERS)
+    if text:
+        pattern = "%" + text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_") + "%"
+        query = query.where((_CUSTOMERS.c.external_id + " " + _CUSTOMERS.c.name).ilike(pattern))
+    if before is not None:
+        query = query.where(_CUSTOMERS.c.id < before)
+    with snapshot(engine) as connection:
+        rows = connection.execute(query.order_by(_CUSTOMERS.c.id.desc()).limit(limit))
+        return [customer_of(row) for row in rows]

@@ -1,0 +1,51 @@
+"""Where a change comes from: who asked, in which request, under which idempotency key."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from enum import StrEnum
+from uuid import UUID
+
+
+class ActorKind(StrEnum):
+    USER = "user"
+    API_KEY = "api_key"
+    WORKFLOW = "workflow"
+    SYSTEM = "system"
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """Who did it, as the event log tells it."""
+
+    kind: ActorKind
+    id: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """One request for a change.
+
+    `account_id` owns idempotency keys: API keys that replace each other share an account.
+    """
+
+    actor: Actor
+    account_id: UUID
+    request_id: str
+    idempotency_key: str | None = None
+
+
+BILLING_ACCOUNT = UUID(int=0)
+
+
+def by_the_system(request_id: str) -> Origin:
+    """The origin of what nobody asked for: the end of a period, a refresh."""
+    return Origin(Actor(ActorKind.SYSTEM, "billing", "Pave Billing"), BILLING_ACCOUNT, request_id)
+
+
+def fingerprint(*values: str | None) -> bytes:
+    """32 bytes that tell two sets of normalised values apart."""
+    return hashlib.sha256(json.dumps(values, ensure_ascii=True).encode()).digest()
