@@ -10,7 +10,18 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from decimal import ROUND_HALF_UP, Context, Decimal, DivisionByZero, Inexact, InvalidOperation, Overflow
+from decimal import (
+    MAX_EMAX,
+    MAX_PREC,
+    MIN_EMIN,
+    ROUND_HALF_UP,
+    Context,
+    Decimal,
+    DivisionByZero,
+    Inexact,
+    InvalidOperation,
+    Overflow,
+)
 from fractions import Fraction
 from functools import cache
 from typing import cast
@@ -21,7 +32,7 @@ from billing.errors import InvalidArgument, UnsupportedCurrency
 
 EXACT = Context(prec=60, rounding=ROUND_HALF_UP, traps=[Inexact, InvalidOperation, DivisionByZero, Overflow])
 # Numbers as they came in may be longer than any amount: they are measured before they are refused.
-_ANY_LENGTH = Context(prec=1_000, traps=[Inexact, InvalidOperation, Overflow])
+_ANY_LENGTH = Context(prec=MAX_PREC, Emin=MIN_EMIN, Emax=MAX_EMAX, traps=[Inexact, InvalidOperation, Overflow])
 
 QUANTITY_DECIMALS = 6
 UNIT_PRICE_DECIMALS = 12

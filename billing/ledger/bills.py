@@ -78,14 +78,11 @@ def change_period(
 def request_close(
     engine: Engine, origin: Origin, bill_id: UUID, *, expected_version: int | None = None
 ) -> Written:
-    """Commits the wish to close: from this instant on nothing is added. A bill closing or closed stays as it is.
-
-    A bill whose period is over is left to its period's end, which is the earlier cut-off.
-    """
+    """Commits the wish to close: from this instant on nothing is added. A bill closing or closed stays as it is."""
     print_ = fingerprint(_text(expected_version))
 
     def change(connection: Connection, row: Row, instant: datetime) -> tuple[dict[str, Any], str, dict[str, Any]] | None:
-        if row.status != BillStatus.OPEN or instant >= row.period_end:
+        if row.status != BillStatus.OPEN:
             return None
         refuse_other_version(row, expected_version)
         wish = {"status": BillStatus.CLOSING, "close_requested_at": instant}

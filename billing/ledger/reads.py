@@ -10,7 +10,7 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, Engine, Select, and_, exists, or_, select
+from sqlalchemy import ColumnElement, Connection, Engine, Select, and_, exists, or_, select
 
 from billing.bill import Bill, BillStatus, Customer, LineItem
 from billing.errors import BillNotFound, CustomerNotFound, LineItemNotFound
@@ -141,7 +141,7 @@ def _filtered(query: Select[Any], wanted: BillFilter) -> Select[Any]:
 def _matches(words: str) -> Any:
     pattern = "%" + words.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_") + "%"
     like = (_CUSTOMERS.c.external_id + " " + _CUSTOMERS.c.name).ilike(pattern)
-    alternatives = [_BILLS.c.customer_id.in_(select(_CUSTOMERS.c.id).where(like))]
+    alternatives: list[ColumnElement[bool]] = [_BILLS.c.customer_id.in_(select(_CUSTOMERS.c.id).where(like))]
     if words.isascii() and words.isdigit() and len(words) < 19:  # noqa: PLR2004  a bigint has 19 digits
         alternatives.append(_BILLS.c.number == int(words))
     try:

@@ -302,6 +302,15 @@ class BillWorkflowRow(Base):
     finished_at: Mapped[datetime | None] = mapped_column(Instant)
 
 
+class WorkerHeartbeatRow(Base):
+    """A worker process that lives: it says so every few seconds."""
+
+    __tablename__ = "worker_heartbeats"
+
+    worker: Mapped[str] = mapped_column(Text, primary_key=True)
+    beat_at: Mapped[datetime] = mapped_column(Instant)
+
+
 class CounterRow(Base):
     """Bill numbers: without gaps, so a row and not a sequence."""
 

@@ -8,6 +8,9 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql
 
+from billing.exchange.sample import sample_snapshot
+from billing.ledger.rates import store_sample  # sample_rates
+
 revision = "0001"
 down_revision = None
 branch_labels = None
@@ -204,6 +207,12 @@ def upgrade() -> None:
         sa.CheckConstraint("email = lower(email)", name=op.f("ck_users_email_lower")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_users")),
         sa.UniqueConstraint("email", name=op.f("uq_users_email")),
+    )
+    op.create_table(
+        "worker_heartbeats",
+        sa.Column("worker", sa.Text(), nullable=False),
+        sa.Column("beat_at", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("worker", name=op.f("pk_worker_heartbeats")),
     )
     op.create_table(
         "api_keys",
@@ -467,6 +476,7 @@ def upgrade() -> None:
     op.get_bind().exec_driver_sql(FUNCTIONS.read_text(encoding="utf-8"))
     op.execute("INSERT INTO counters (name, last_value) VALUES ('bill_number', 0)")
     op.execute("INSERT INTO seller (id, name) VALUES (1, '')")
+    store_sample(op.get_bind(), sample_snapshot())
 
 
 def downgrade() -> None:
@@ -507,6 +517,7 @@ def downgrade() -> None:
     op.drop_table("bills")
     op.drop_index(op.f("ix_api_keys_account_id"), table_name="api_keys")
     op.drop_table("api_keys")
+    op.drop_table("worker_heartbeats")
     op.drop_table("users")
     op.drop_table("seller")
     op.drop_index(

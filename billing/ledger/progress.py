@@ -1,0 +1,105 @@
+"""What each bill's workflow has heard of its bill, in a table of its own: adders lock the bill's row, not this."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from uuid import UUID
+
+from sqlalchemy import Engine, text
+
+from billing.bill import Bill
+from billing.ledger.database import snapshot, transaction
+from billing.ledger.reads import read_bill
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """`version` 0: no workflow has run for the bill yet."""
+
+    version: int
+    finished: bool
+
+
+def record_heard(engine: Engine, bill_id: UUID, version: int, *, finished: bool = False) -> None:
+    """The workflow has heard of this version, and whether it is done. Late and repeated calls change nothing."""
+    with transaction(engine) as connection:
+        connection.execute(_RECORD, {"bill_id": bill_id, "version": version, "finished": finished})
+
+
+_RECORD = text(
+    """
+    INSERT INTO bill_workflows AS w (bill_id, heard_version, heard_at, finished_at)
+    VALUES (:bill_id, :version, billing_now(), CASE WHEN :finished THEN billing_now() END)
+    ON CONFLICT (bill_id) DO UPDATE
+    SET heard_version = greatest(w.heard_version, excluded.heard_version), heard_at = excluded.heard_at,
+        finished_at = coalesce(w.finished_at, excluded.finished_at)
+    """
+)
+
+
+def heard(engine: Engine, bill_id: UUID) -> Heard:
+    with snapshot(engine) as connection:
+        row = connection.execute(
+            text("SELECT heard_version, finished_at FROM bill_workflows WHERE bill_id = :bill_id"), {"bill_id": bill_id}
+        ).one_or_none()
+    return Heard(row.heard_version, row.finished_at is not None) if row else Heard(0, finished=False)
+
+
+def behind(engine: Engine, *, quiet_for: timedelta, limit: int, after: UUID | None = None) -> Sequence[Bill]:
+    """Bills whose workflow has not heard their version, or has not finished though they are closed.
+
+    Those that changed within `quiet_for` are left to the signals under way. In the order of ids, after one.
+    """
+    with snapshot(engine) as connection:
+        rows = connection.execute(
+            _BEHIND, {"quiet_for": quiet_for, "limit": limit, "after": after or UUID(int=0)}
+        ).all()
+        return [read_bill(connection, row.id) for row in rows]
+
+
+_BEHIND = text(
+    """
+    SELECT b.id FROM bills b JOIN bill_workflows w ON w.bill_id = b.id
+    WHERE w.finished_at IS NULL AND (w.heard_version < b.version OR b.status = 'closed')
+      AND b.updated_at < billing_now() - :quiet_for AND b.id > :after
+    ORDER BY b.id LIMIT :limit
+    """
+)
+
+
+def unstarted(engine: Engine, *, older_than: timedelta, limit: int) -> Sequence[Bill]:
+    """Bills for which no workflow has run yet."""
+    query = text(
+        "SELECT b.id FROM bills b JOIN bill_workflows w ON w.bill_id = b.id"
+        " WHERE w.heard_version = 0 AND w.finished_at IS NULL AND b.created_at < billing_now() - :age"
+        " ORDER BY b.id LIMIT :limit"
+    )
+    with snapshot(engine) as connection:
+        rows = connection.execute(query, {"age": older_than, "limit": limit}).all()
+        return [read_bill(connection, row.id) for row in rows]
+
+
+def beat(engine: Engine, worker: str) -> None:
+    """A worker's sign of life; forgets those that gave none for a day."""
+    with transaction(engine) as connection:
+        connection.execute(_BEAT, {"worker": worker})
+        connection.execute(text("DELETE FROM worker_heartbeats WHERE beat_at < clock_timestamp() - interval '1 day'"))
+
+
+_BEAT = text(
+    """
+    INSERT INTO worker_heartbeats (worker, beat_at) VALUES (:worker, clock_timestamp())
+    ON CONFLICT (worker) DO UPDATE SET beat_at = excluded.beat_at
+    """
+)
+
+
+def last_beat_age(engine: Engine) -> timedelta | None:
+    """Since any worker gave a sign of life; None when none ever did."""
+    with snapshot(engine) as connection:
+        age: timedelta | None = connection.execute(
+            text("SELECT clock_timestamp() - max(beat_at) FROM worker_heartbeats")
+        ).scalar_one()
+        return age

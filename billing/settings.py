@@ -1,0 +1,83 @@
+"""What web and worker both need to know, read once from the environment."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from billing import money
+
+DEFAULT_CURRENCIES = (
+    "USD", "GEL", "EUR", "GBP", "CHF", "JPY", "AED", "AMD", "AUD", "AZN", "BHD", "BRL", "CAD", "CLF", "CLP",
+    "CNY", "CZK", "DKK", "HKD", "HUF", "ILS", "INR", "ISK", "JOD", "KRW", "KWD", "KZT", "MXN", "NOK", "NZD",
+    "OMR", "PLN", "RON", "SAR", "SEK", "SGD", "THB", "TND", "TRY", "UAH", "VND", "ZAR",
+)  # fmt: skip
+OXR_URL = "https://openexchangerates.org/api"
+
+
+class SettingsInvalid(Exception):  # noqa: N818 - named for what happened, as in errors.py
+    """The environment lacks something, or holds what can't be right; the sentence names the variable."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Secrets don't show in its repr. Without `oxr_app_id` the sample rates serve."""
+
+    database_url: str = field(repr=False)
+    temporal_address: str = "127.0.0.1:7233"
+    temporal_namespace: str = "default"
+    temporal_api_key: str | None = field(default=None, repr=False)
+    temporal_task_queue: str = "billing"
+    oxr_app_id: str | None = field(default=None, repr=False)
+    oxr_url: str = OXR_URL
+    supported_currencies: tuple[str, ...] = DEFAULT_CURRENCIES
+    rates_stale_after: timedelta = timedelta(hours=24)
+    rates_refresh_every: timedelta = timedelta(hours=1)
+
+    @property
+    def sample_rates(self) -> bool:
+        """Whether conversions use the sample snapshot that ships with the project."""
+        return self.oxr_app_id is None
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str]) -> Settings:
+        """Raises SettingsInvalid. An empty variable counts as one that isn't set."""
+        return cls(
+            database_url=required(environment, "DATABASE_URL"),
+            temporal_address=environment.get("TEMPORAL_ADDRESS") or "127.0.0.1:7233",
+            temporal_namespace=environment.get("TEMPORAL_NAMESPACE") or "default",
+            temporal_api_key=environment.get("TEMPORAL_API_KEY") or None,
+            temporal_task_queue=environment.get("TEMPORAL_TASK_QUEUE") or "billing",
+            oxr_app_id=environment.get("OPENEXCHANGERATES_APP_ID") or None,
+            oxr_url=(environment.get("OPENEXCHANGERATES_URL") or OXR_URL).rstrip("/"),
+            supported_currencies=_currencies(environment.get("SUPPORTED_CURRENCIES") or ""),
+            rates_stale_after=timedelta(hours=_positive(environment, "RATES_STALE_AFTER_HOURS", 24)),
+            rates_refresh_every=timedelta(seconds=_positive(environment, "RATES_REFRESH_SECONDS", 3600)),
+        )
+
+
+def required(environment: Mapping[str, str], name: str) -> str:
+    value = environment.get(name, "").strip()
+    if not value:
+        raise SettingsInvalid(f"{name} is not set")
+    return value
+
+
+def _positive(environment: Mapping[str, str], name: str, default: float) -> float:
+    text = environment.get(name) or str(default)
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value < 1e8:
+        raise SettingsInvalid(f"{name} must be a positive number, not {text!r}")
+    return value
+
+
+def _currencies(text: str) -> tuple[str, ...]:
+    codes = tuple(dict.fromkeys(code.strip() for code in text.split(",") if code.strip()))
+    unknown = [code for code in codes if not money.is_currency(code)]
+    if unknown:
+        raise SettingsInvalid(f"SUPPORTED_CURRENCIES has no ISO currencies with minor units in {', '.join(unknown)}")
+    return codes or DEFAULT_CURRENCIES

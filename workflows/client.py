@@ -1,0 +1,177 @@
+"""How the web process talks to a bill's workflow: one loop thread, one client, deadlines, signals in the background.
+
+Nothing here decides anything about a bill, and nothing here is waited for but a close: when Temporal is
+down, what was to be said is left to the sweep.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import threading
+import time
+from collections.abc import Coroutine
+from concurrent.futures import Future
+from typing import Any, TypeVar
+from uuid import UUID
+
+from temporalio.client import Client, WithStartWorkflowOperation
+from temporalio.common import WorkflowIDConflictPolicy
+
+from billing.bill import Bill
+from billing.settings import Settings
+from workflows.bill import BillWorkflow
+from workflows.connection import connect
+from workflows.messages import BillFigures, BillLife, WorkflowState, figures_of
+from workflows.news import News, Notice
+from workflows.telling import WorkflowsUnavailable, tell, translated
+
+log = logging.getLogger(__name__)
+Answer = TypeVar("Answer")
+
+CLOSE_WAIT_S = 2.0
+ANSWER_WAIT_S = 2.0
+CONNECT_WAIT_S = 2.0
+SIGNAL_WAIT_S = 5.0
+# After a failure Temporal is left alone for so long: nobody waits for what just failed.
+PAUSE_S = 5.0
+
+
+class BillWorkflows:
+    """One a process. Thread-safe; connects at first use, so after any fork."""
+
+    def __init__(self, settings: Settings):
+        self._settings = settings
+        self._news = News()
+        self._lock = threading.Lock()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._process: int | None = None
+        self._client: Client | None = None
+        self._paused_until = 0.0
+
+    def opened(self, bill: Bill) -> None:
+        """Starts the bill's workflow, in the background."""
+        self._tell(Notice(figures_of(bill), start=True, just_opened=True))
+
+    def changed(self, bill: Bill) -> None:
+        """Lets the workflow know how the bill stands, in the background; the newest version counts."""
+        self._tell(Notice(figures_of(bill)))
+
+    def period_changed(self, bill: Bill) -> None:
+        """Lets the workflow set its timer anew, in the background."""
+        self._tell(Notice(figures_of(bill), period_changed=True))
+
+    def line_item_requested(self, bill: Bill, request_id: UUID) -> None:
+        """Hands a stored request to the workflow, in the background."""
+        self._tell(Notice(figures_of(bill), request_ids=(str(request_id),)))
+
+    def close(self, bill: Bill, wait_s: float = CLOSE_WAIT_S) -> None:
+        """Asks the workflow to carry out a wish that is committed, and waits `wait_s` at most.
+
+        Whatever comes of it, Postgres says how the bill stands; nothing is raised.
+        """
+        try:
+            self._wait_for(self._close(figures_of(bill)), wait_s)
+        except WorkflowsUnavailable as unavailable:
+            log.warning("close left to the sweep: %s", unavailable)
+
+    def state(self, bill_id: UUID) -> WorkflowState:
+        """What the workflow says of itself. Raises WorkflowsUnavailable."""
+        return self._wait_for(self._state(f"bill-{bill_id}"), ANSWER_WAIT_S)
+
+    def is_reachable(self) -> bool:
+        """Whether Temporal answers, asked afresh whatever the pause says."""
+        try:
+            return self._wait_for(self._check(), ANSWER_WAIT_S, heed_pause=False)
+        except WorkflowsUnavailable:
+            return False
+
+    def lag_s(self) -> float:
+        """For how long the oldest notice has been waiting to be sent."""
+        return self._news.lag_s()
+
+    def _tell(self, notice: Notice) -> None:
+        self._news.put(notice)
+        self._running_loop()
+
+    # On the loop thread
+
+    async def _close(self, figures: BillFigures) -> None:
+        client = await self._connected()
+        await client.execute_update_with_start_workflow(
+            BillWorkflow.close,
+            start_workflow_operation=WithStartWorkflowOperation(
+                BillWorkflow.run,
+                BillLife(figures),
+                id=f"bill-{figures.bill_id}",
+                task_queue=self._settings.temporal_task_queue,
+                id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+            ),
+        )
+
+    async def _state(self, workflow_id: str) -> WorkflowState:
+        client = await self._connected()
+        return await client.get_workflow_handle_for(BillWorkflow.run, workflow_id).query(BillWorkflow.bill)
+
+    async def _check(self) -> bool:
+        client = await self._connected()
+        return await client.service_client.check_health()
+
+    async def _connected(self) -> Client:
+        if self._client is None:
+            self._client = await connect(self._settings)
+        return self._client
+
+    async def _send_news(self) -> None:
+        """Sends what is to be said within its budget, for ever; what fails is left to the sweep."""
+        while True:
+            notice = await self._news.next()
+            if self._is_paused():
+                continue
+            try:
+                client = await asyncio.wait_for(self._connected(), CONNECT_WAIT_S)
+                await asyncio.wait_for(tell(client, self._settings.temporal_task_queue, notice), SIGNAL_WAIT_S)
+            except Exception as error:  # noqa: BLE001  whatever it is, the sweep makes it good
+                self._note(error)
+
+    # On any thread
+
+    def _wait_for(self, asked: Coroutine[Any, Any, Answer], wait_s: float, *, heed_pause: bool = True) -> Answer:
+        if heed_pause and self._is_paused():
+            asked.close()
+            raise WorkflowsUnavailable("Temporal failed a moment ago", server_failed=True)
+        future: Future[Answer] = asyncio.run_coroutine_threadsafe(_bounded(asked, wait_s), self._running_loop())
+        try:
+            return future.result(wait_s + 1)
+        except Exception as error:
+            future.cancel()
+            raise self._note(error) from error
+
+    def _is_paused(self) -> bool:
+        return time.monotonic() < self._paused_until
+
+    def _note(self, error: BaseException) -> WorkflowsUnavailable:
+        """Translates a failure, and leaves Temporal alone for a while if it was the server's."""
+        unavailable = translated(error)
+        if unavailable.server_failed:
+            self._paused_until = time.monotonic() + PAUSE_S
+        return unavailable
+
+    def _running_loop(self) -> asyncio.AbstractEventLoop:
+        with self._lock:
+            if self._loop is None or self._process != os.getpid():
+                self._process, self._client = os.getpid(), None
+                self._loop = asyncio.new_event_loop()
+                threading.Thread(target=self._run, args=(self._loop,), name="temporal", daemon=True).start()
+            return self._loop
+
+    def _run(self, loop: asyncio.AbstractEventLoop) -> None:
+        asyncio.set_event_loop(loop)
+        loop.create_task(self._send_news())  # noqa: RUF006  it lives as long as the loop
+        loop.run_forever()
+
+
+async def _bounded(asked: Coroutine[Any, Any, Answer], wait_s: float) -> Answer:
+    # rpc_timeout doesn't bound a call: the SDK goes on retrying. This does.
+    return await asyncio.wait_for(asked, wait_s)

@@ -1,0 +1,114 @@
+"""The worker process: the workflows' and activities' host, and the sweep. `python -m workflows.worker`"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+
+from sqlalchemy import Engine
+from temporalio.api.enums.v1 import IndexedValueType
+from temporalio.api.operatorservice.v1 import AddSearchAttributesRequest, ListSearchAttributesRequest
+from temporalio.client import Client
+from temporalio.service import RPCError
+from temporalio.worker import Worker
+
+from billing.ledger.database import create_engine
+from billing.settings import Settings
+from workflows.activities import BillActivities
+from workflows.bill import BillWorkflow
+from workflows.connection import connect
+from workflows.sweep import Sweep
+from workflows.telling import translated
+
+log = logging.getLogger(__name__)
+
+ACTIVITIES_AT_ONCE = 16
+RECONNECT_S = 1.0
+CONNECT_WAIT_S = 10.0
+
+SEARCH_ATTRIBUTES = {
+    "CustomerId": IndexedValueType.INDEXED_VALUE_TYPE_KEYWORD,
+    "BillStatus": IndexedValueType.INDEXED_VALUE_TYPE_KEYWORD,
+    "PeriodEnd": IndexedValueType.INDEXED_VALUE_TYPE_DATETIME,
+}
+
+
+class BillingWorker:
+    """Sweeps from the first moment, with or without Temporal; serves workflows whenever Temporal is there."""
+
+    def __init__(self, settings: Settings, engine: Engine):
+        self._settings = settings
+        self._engine = engine
+        self._client: Client | None = None
+
+    async def run(self) -> None:
+        sweep = Sweep(self._engine, self._settings, lambda: self._client)
+        await asyncio.gather(sweep.run(), self._serve())
+
+    async def _serve(self) -> None:
+        while True:
+            try:
+                client = await asyncio.wait_for(connect(self._settings), CONNECT_WAIT_S)
+                await register_search_attributes(client, self._settings.temporal_namespace)
+                self._client = client
+                await bill_worker(client, self._settings, self._engine).run()
+            except Exception as error:  # noqa: BLE001  Temporal comes back; until then the sweep goes on
+                log.warning("no Temporal: %s", translated(error))
+                await asyncio.sleep(RECONNECT_S)
+
+
+def bill_worker(client: Client, settings: Settings, engine: Engine) -> Worker:
+    """Serves BillWorkflow and its activities until it is cancelled."""
+    return Worker(
+        client,
+        task_queue=settings.temporal_task_queue,
+        workflows=[BillWorkflow],
+        activities=BillActivities(engine, samples=settings.sample_rates).all(),
+        activity_executor=ThreadPoolExecutor(ACTIVITIES_AT_ONCE, thread_name_prefix="activity"),
+        max_concurrent_activities=ACTIVITIES_AT_ONCE,
+        graceful_shutdown_timeout=timedelta(seconds=5),
+    )
+
+
+async def register_search_attributes(client: Client, namespace: str) -> None:
+    """An unregistered attribute would wedge every bill. Where it isn't allowed, an operator has registered them."""
+    operator = client.operator_service
+    try:
+        known = await operator.list_search_attributes(ListSearchAttributesRequest(namespace=namespace))
+        missing = {name: kind for name, kind in SEARCH_ATTRIBUTES.items() if name not in known.custom_attributes}
+        if missing:
+            await operator.add_search_attributes(
+                AddSearchAttributesRequest(namespace=namespace, search_attributes=missing)
+            )
+    except RPCError as error:
+        log.warning("search attributes were not checked: %s", error.status.name)
+
+
+async def _until_told_to_stop(settings: Settings) -> None:
+    engine = create_engine(settings.database_url)
+    work = asyncio.create_task(BillingWorker(settings, engine).run())
+    loop = asyncio.get_running_loop()
+    for told in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(told, work.cancel)
+    try:
+        await work
+    except asyncio.CancelledError:
+        log.info("stopped")
+
+
+def main() -> None:
+    logging.basicConfig(level=os.environ.get("LOG_LEVEL") or "INFO", format="%(asctime)s %(levelname)s %(message)s")
+    asyncio.run(_until_told_to_stop(Settings.from_environment(os.environ)))
+    # The SDK can abort at interpreter exit after all work is done.
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    main()
