@@ -49,7 +49,13 @@ class LineItemDraft:
 
     @classmethod
     def parse(
-        cls, description: object, quantity: object, unit_price: object, currency: object, *, offered: Collection[str]
+        cls,
+        description: object,
+        quantity: object,
+        unit_price: object,
+        currency: object,
+        *,
+        offered: Collection[str],
     ) -> LineItemDraft:
         """Raises InvalidArgument naming the first field that can't be right."""
         text = parse_text(description, "description", longest=LONGEST_DESCRIPTION)

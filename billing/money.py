@@ -32,7 +32,7 @@ from billing.errors import InvalidArgument, UnsupportedCurrency
 
 EXACT = Context(prec=60, rounding=ROUND_HALF_UP, traps=[Inexact, InvalidOperation, DivisionByZero, Overflow])
 # Numbers as they came in may be longer than any amount: they are measured before they are refused.
-_ANY_LENGTH = Context(prec=MAX_PREC, Emin=MIN_EMIN, Emax=MAX_EMAX, traps=[Inexact, InvalidOperation, Overflow])
+_ANY_LENGTH = Context(prec=MAX_PREC, Emin=MIN_EMIN, Emax=MAX_EMAX, traps=[Inexact, InvalidOperation])
 
 QUANTITY_DECIMALS = 6
 UNIT_PRICE_DECIMALS = 12

@@ -105,9 +105,7 @@ def convert(payables: Iterable[Payable], snapshot: RateSnapshot | None, to: Curr
     return Conversion(to, money.round_to_minor_units(total, to), None, legs, snapshot)
 
 
-def _missing_rates(
-    payables: Collection[Payable], rates: Mapping[str, Decimal], to: Currency
-) -> tuple[str, ...]:
+def _missing_rates(payables: Collection[Payable], rates: Mapping[str, Decimal], to: Currency) -> tuple[str, ...]:
     foreign = {payable.currency.code for payable in payables} - {to.code}
     needed = foreign | {to.code} if foreign else set()
     return tuple(sorted(needed - rates.keys()))
@@ -262,19 +260,13 @@ def _delivered_again(snapshot: RateSnapshot) -> FetchedRates:
     return FetchedRates(snapshot.provider, snapshot.base, snapshot.provider_time, snapshot.rates)
 
 
-def _checked(
-    delivery: FetchedRates, now: datetime, snapshot_id: UUID, stale_after: timedelta
-) -> RateSnapshot:
+def _checked(delivery: FetchedRates, now: datetime, snapshot_id: UUID, stale_after: timedelta) -> RateSnapshot:
     if delivery.base != BASE:
         raise RatesRefused("wrong_base", f"the rates are per {str(delivery.base)[:20]!r}, not per {BASE}")
     if delivery.provider_time > now + CLOCK_TOLERANCE:
-        raise RatesRefused(
-            "future_time", f"the rates are of {rfc3339(delivery.provider_time)}, in the future"
-        )
+        raise RatesRefused("future_time", f"the rates are of {rfc3339(delivery.provider_time)}, in the future")
     if now - delivery.provider_time > stale_after:
-        raise RatesRefused(
-            "stale_time", f"the rates are of {rfc3339(delivery.provider_time)}, too old to use"
-        )
+        raise RatesRefused("stale_time", f"the rates are of {rfc3339(delivery.provider_time)}, too old to use")
     return RateSnapshot(
         id=snapshot_id,
         provider=delivery.provider,

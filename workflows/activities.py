@@ -13,7 +13,7 @@ from temporalio.exceptions import ApplicationError
 
 from billing.errors import NotFound
 from billing.ledger import closing, progress, reads, requests
-from billing.origin import Actor, ActorKind, BILLING_ACCOUNT, Origin
+from billing.origin import BILLING_ACCOUNT, Actor, ActorKind, Origin
 from workflows.messages import BillFigures, CloseAnswer, Heard, Requests, figures_of
 
 

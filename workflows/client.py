@@ -52,19 +52,19 @@ class BillWorkflows:
 
     def opened(self, bill: Bill) -> None:
         """Starts the bill's workflow, in the background."""
-        self._tell(Notice(figures_of(bill), start=True, just_opened=True))
+        self._tell(_notice(bill, start=True))
 
     def changed(self, bill: Bill) -> None:
         """Lets the workflow know how the bill stands, in the background; the newest version counts."""
-        self._tell(Notice(figures_of(bill)))
+        self._tell(_notice(bill))
 
     def period_changed(self, bill: Bill) -> None:
         """Lets the workflow set its timer anew, in the background."""
-        self._tell(Notice(figures_of(bill), period_changed=True))
+        self._tell(_notice(bill, period_changed=True))
 
-    def line_item_requested(self, bill: Bill, request_id: UUID) -> None:
+    def line_item_requested(self, bill_id: UUID, request_id: UUID) -> None:
         """Hands a stored request to the workflow, in the background."""
-        self._tell(Notice(figures_of(bill), request_ids=(str(request_id),)))
+        self._tell(Notice(str(bill_id), None, request_ids=(str(request_id),)))
 
     def close(self, bill: Bill, wait_s: float = CLOSE_WAIT_S) -> None:
         """Asks the workflow to carry out a wish that is committed, and waits `wait_s` at most.
@@ -132,7 +132,7 @@ class BillWorkflows:
             try:
                 client = await asyncio.wait_for(self._connected(), CONNECT_WAIT_S)
                 await asyncio.wait_for(tell(client, self._settings.temporal_task_queue, notice), SIGNAL_WAIT_S)
-            except Exception as error:  # noqa: BLE001  whatever it is, the sweep makes it good
+            except Exception as error:
                 self._note(error)
 
     # On any thread
@@ -168,8 +168,13 @@ class BillWorkflows:
 
     def _run(self, loop: asyncio.AbstractEventLoop) -> None:
         asyncio.set_event_loop(loop)
-        loop.create_task(self._send_news())  # noqa: RUF006  it lives as long as the loop
+        loop.create_task(self._send_news())
         loop.run_forever()
+
+
+def _notice(bill: Bill, *, start: bool = False, period_changed: bool = False) -> Notice:
+    figures = figures_of(bill)
+    return Notice(str(bill.id), figures, start=start, just_opened=start, period_changed=period_changed)
 
 
 async def _bounded(asked: Coroutine[Any, Any, Answer], wait_s: float) -> Answer:

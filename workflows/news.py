@@ -24,16 +24,17 @@ LOOK_AGAIN_S = 0.05
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """How a bill stands, and stored requests to hand over. `start`: the workflow may not run yet."""
+    """How a bill stands, if it changed, and stored requests to hand over. `start`: the workflow may not run yet."""
 
-    figures: BillFigures
+    bill_id: str
+    figures: BillFigures | None
     start: bool = False
     just_opened: bool = False
     period_changed: bool = False
     request_ids: tuple[str, ...] = ()
 
     def merged(self, later: Notice) -> Notice:
-        newest = later.figures if later.figures.version >= self.figures.version else self.figures
+        newest = _newest(self.figures, later.figures)
         request_ids = (self.request_ids + later.request_ids)[-MOST_REQUESTS_OF_A_BILL:]
         return replace(
             self,
@@ -46,6 +47,12 @@ class Notice:
         )
 
 
+def _newest(one: BillFigures | None, other: BillFigures | None) -> BillFigures | None:
+    if one is None or other is None:
+        return one or other
+    return other if other.version >= one.version else one
+
+
 class News:
     """Filled by any thread, emptied by one loop."""
 
@@ -56,7 +63,7 @@ class News:
         self._next_free = 0.0
 
     def put(self, notice: Notice) -> None:
-        key = notice.figures.bill_id
+        key = notice.bill_id
         with self._lock:
             since, known = self._waiting.get(key, (time.monotonic(), None))
             self._waiting[key] = (since, known.merged(notice) if known else notice)

@@ -85,7 +85,11 @@ class Sweep:
         if client is None:
             return
         behind = await asyncio.to_thread(
-            progress.behind, self._engine, quiet_for=SIGNAL_PATIENCE, limit=CATCH_UP_BATCH, after=self._behind_after
+            progress.behind,
+            self._engine,
+            quiet_for=SIGNAL_PATIENCE,
+            limit=CATCH_UP_BATCH,
+            after=self._behind_after,
         )
         # Round by round through all of them, so that some that can't be told keep none of the others waiting.
         self._behind_after = behind[-1].id if len(behind) == CATCH_UP_BATCH else None
@@ -95,7 +99,7 @@ class Sweep:
             await asyncio.gather(*(self._tell(client, bill) for bill in behind[first : first + CATCH_UP_AT_ONCE]))
 
     async def _tell(self, client: Client, bill: Bill) -> None:
-        notice = Notice(figures_of(bill), start=True)
+        notice = Notice(str(bill.id), figures_of(bill), start=True)
         await asyncio.wait_for(tell(client, self._settings.temporal_task_queue, notice), TELL_WAIT_S)
 
     async def carry_out_requests(self) -> None:
@@ -117,7 +121,7 @@ async def _again(work: Callable[[], Awaitable[float | None]], every_s: float = 0
     while True:
         try:
             wait_s = await work()
-        except Exception as error:  # noqa: BLE001  the round is lost, the next one comes
+        except Exception as error:
             log.warning("sweep round %s failed: %s", getattr(work, "__name__", "?"), translated(error))
             wait_s = AFTER_FAILURE_S
         await asyncio.sleep(every_s if wait_s is None else wait_s)

@@ -10,7 +10,6 @@ from workflows.bill import BillWorkflow
 from workflows.messages import BillFigures, BillLife
 from workflows.news import Notice
 
-
 # The server is there, and what was asked can't be: the workflow is unknown or has ended meanwhile.
 ANSWERS = {RPCStatusCode.NOT_FOUND, RPCStatusCode.FAILED_PRECONDITION, RPCStatusCode.ABORTED}
 
@@ -40,14 +39,13 @@ async def tell(client: Client, task_queue: str, notice: Notice) -> None:
 
     Only then: a late signal must not revive a workflow that has ended.
     """
-    if notice.start:
-        handle = await start(client, task_queue, notice.figures)
-    else:
-        handle = client.get_workflow_handle_for(BillWorkflow.run, f"bill-{notice.figures.bill_id}")
-    if notice.period_changed:
-        await handle.signal(BillWorkflow.period_changed, notice.figures)
-    elif not notice.just_opened:
-        await handle.signal(BillWorkflow.accrued, notice.figures)
+    figures = notice.figures
+    handle = client.get_workflow_handle_for(BillWorkflow.run, f"bill-{notice.bill_id}")
+    if notice.start and figures is not None:
+        handle = await start(client, task_queue, figures)
+    if figures is not None and not notice.just_opened:
+        heard = BillWorkflow.period_changed if notice.period_changed else BillWorkflow.accrued
+        await handle.signal(heard, figures)
     for request_id in notice.request_ids:
         await handle.signal(BillWorkflow.add_line_items, request_id)
 

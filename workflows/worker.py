@@ -57,7 +57,7 @@ class BillingWorker:
                 await register_search_attributes(client, self._settings.temporal_namespace)
                 self._client = client
                 await bill_worker(client, self._settings, self._engine).run()
-            except Exception as error:  # noqa: BLE001  Temporal comes back; until then the sweep goes on
+            except Exception as error:
                 log.warning("no Temporal: %s", translated(error))
                 await asyncio.sleep(RECONNECT_S)
 

@@ -60,9 +60,7 @@ def bounded_get(
     return answer
 
 
-def _answer_or_failure(
-    line: _Line, url: str, request: Mapping[str, Any], largest: int
-) -> Answer | ProviderFailed:
+def _answer_or_failure(line: _Line, url: str, request: Mapping[str, Any], largest: int) -> Answer | ProviderFailed:
     try:
         with requests.Session() as session:
             session.mount("http://", line)

@@ -55,9 +55,7 @@ class OpenExchangeRates:
         Takes `deadline_s` at most, whatever the provider does. Raises ProviderFailed.
         """
         validators = {"If-None-Match": etag, "If-Modified-Since": last_modified}
-        conditions = {
-            name: value for name, value in validators.items() if value and _VALIDATOR.fullmatch(value)
-        }
+        conditions = {name: value for name, value in validators.items() if value and _VALIDATOR.fullmatch(value)}
         answer = bounded_get(
             self._url,
             params={"app_id": self._app_id},

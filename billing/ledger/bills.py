@@ -70,18 +70,22 @@ def change_period(
         refuse_unless_accruing(row, instant)
         refuse_other_version(row, expected_version)
         period = Period(row.period_start, end).checked().may_end(instant)
-        return {"period_end": end}, "bill.period_changed", {**_period_data(period), "was": rfc3339(row.period_end)}
+        return (
+            {"period_end": end},
+            "bill.period_changed",
+            {**_period_data(period), "was": rfc3339(row.period_end)},
+        )
 
     return _change(engine, origin, bill_id, "change_period", print_, change)
 
 
-def request_close(
-    engine: Engine, origin: Origin, bill_id: UUID, *, expected_version: int | None = None
-) -> Written:
+def request_close(engine: Engine, origin: Origin, bill_id: UUID, *, expected_version: int | None = None) -> Written:
     """Commits the wish to close: from this instant on nothing is added. A bill closing or closed stays as it is."""
     print_ = fingerprint(_text(expected_version))
 
-    def change(connection: Connection, row: Row, instant: datetime) -> tuple[dict[str, Any], str, dict[str, Any]] | None:
+    def change(
+        connection: Connection, row: Row, instant: datetime
+    ) -> tuple[dict[str, Any], str, dict[str, Any]] | None:
         if row.status != BillStatus.OPEN:
             return None
         refuse_other_version(row, expected_version)

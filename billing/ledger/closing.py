@@ -87,13 +87,14 @@ _LOCK = """
 """
 _LOCK_ONE = text(_LOCK + "WHERE b.id = :bill_id FOR NO KEY UPDATE OF b")
 _LOCK_DUE = text(
-    _LOCK
+    _LOCK  # noqa: S608  a constant
     + """
     WHERE b.id IN (
         (SELECT id FROM bills WHERE status = 'closing' AND close_requested_at <= billing_now() - :patience
          ORDER BY id LIMIT :limit)
         UNION ALL
-        (SELECT id FROM bills WHERE status = 'open' AND period_end <= billing_now() ORDER BY period_end, id LIMIT :limit)
+        (SELECT id FROM bills WHERE status = 'open' AND period_end <= billing_now()
+         ORDER BY period_end, id LIMIT :limit)
         LIMIT :limit)
       AND (b.status = 'closing' OR (b.status = 'open' AND b.period_end <= billing_now()))
     ORDER BY b.id FOR NO KEY UPDATE OF b SKIP LOCKED

@@ -68,9 +68,7 @@ def registered(connection: Connection, origin: Origin, external_id: str) -> Cust
     return _insert(connection, origin, external_id, {}) or customer_of(connection.execute(query).one())
 
 
-def _insert(
-    connection: Connection, origin: Origin, external_id: str, details: Mapping[str, str]
-) -> Customer | None:
+def _insert(connection: Connection, origin: Origin, external_id: str, details: Mapping[str, str]) -> Customer | None:
     instant = now(connection)
     row = connection.execute(
         insert(CustomerRow)
@@ -103,7 +101,13 @@ def edit(engine: Engine, origin: Origin, external_id: str, details: Mapping[str,
             .returning(CustomerRow.__table__)
         ).one()
         events.append(
-            connection, origin, "customer.updated", ("customer", row.id), row.version, instant, {"fields": sorted(changed)}
+            connection,
+            origin,
+            "customer.updated",
+            ("customer", row.id),
+            row.version,
+            instant,
+            {"fields": sorted(changed)},
         )
         return customer_of(row)
 

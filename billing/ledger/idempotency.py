@@ -12,7 +12,12 @@ from billing.origin import Origin
 
 
 def recall(
-    connection: Connection, origin: Origin, operation: str, fingerprint: bytes, *, scope_id: UUID | None = None
+    connection: Connection,
+    origin: Origin,
+    operation: str,
+    fingerprint: bytes,
+    *,
+    scope_id: UUID | None = None,
 ) -> UUID | None:
     """What the first request with this key made, or None if there was none.
 

@@ -79,7 +79,12 @@ def add(engine: Engine, origin: Origin, bill_id: UUID, draft: LineItemDraft) -> 
 
 
 def add_all(
-    engine: Engine, origin: Origin, bill_id: UUID, entries: Sequence[Entry], *, call: tuple[str, bytes] | None = None
+    engine: Engine,
+    origin: Origin,
+    bill_id: UUID,
+    entries: Sequence[Entry],
+    *,
+    call: tuple[str, bytes] | None = None,
 ) -> Accepted:
     """Up to 1,000 items with an outcome each; good ones count whatever the others are.
 
@@ -89,16 +94,18 @@ def add_all(
         return accept(connection, origin, bill_id, entries, call=call)
 
 
-def reverse(
-    engine: Engine, origin: Origin, bill_id: UUID, item_id: UUID, reason: str
-) -> tuple[Bill, LineItem, bool]:
+def reverse(engine: Engine, origin: Origin, bill_id: UUID, item_id: UUID, reason: str) -> tuple[Bill, LineItem, bool]:
     """Takes an item back by a reversing one: same currency and price, quantity and total negated."""
     reads.bill(engine, bill_id)
     first = reads.line_item(engine, bill_id, item_id)
     if first.reverses is not None:
         raise NotReversible
     negated = LineItemDraft(
-        first.description, EXACT.minus(first.quantity), first.unit_price, EXACT.minus(first.total), first.currency
+        first.description,
+        EXACT.minus(first.quantity),
+        first.unit_price,
+        EXACT.minus(first.total),
+        first.currency,
     )
     print_ = fingerprint(str(item_id), reason)
     reversing = Entry(new_id(), negated, origin.idempotency_key, print_, reverses=item_id, reason=reason)

@@ -42,7 +42,8 @@ _RECORD = text(
 def heard(engine: Engine, bill_id: UUID) -> Heard:
     with snapshot(engine) as connection:
         row = connection.execute(
-            text("SELECT heard_version, finished_at FROM bill_workflows WHERE bill_id = :bill_id"), {"bill_id": bill_id}
+            text("SELECT heard_version, finished_at FROM bill_workflows WHERE bill_id = :bill_id"),
+            {"bill_id": bill_id},
         ).one_or_none()
     return Heard(row.heard_version, row.finished_at is not None) if row else Heard(0, finished=False)
 

@@ -105,7 +105,11 @@ def validators(engine: Engine) -> Validators:
 
 
 def record_delivery(
-    engine: Engine, origin: Origin, delivery: FetchedRates | NotModified, *, stale_after: timedelta = STALE_AFTER
+    engine: Engine,
+    origin: Origin,
+    delivery: FetchedRates | NotModified,
+    *,
+    stale_after: timedelta = STALE_AFTER,
 ) -> Verdict:
     """Judges a delivery against what is stored and stores the verdict. Raises RatesRefused."""
     with transaction(engine) as connection:
@@ -150,9 +154,7 @@ def _one_judge_at_a_time(connection: Connection) -> None:
 
 
 def _drop_quarantined(connection: Connection) -> None:
-    connection.execute(
-        update(RateSnapshotRow).where(_TABLE.c.state == "quarantined").values(state="dropped")
-    )
+    connection.execute(update(RateSnapshotRow).where(_TABLE.c.state == "quarantined").values(state="dropped"))
 
 
 def _store(connection: Connection, verdict: Accepted | Quarantined, delivery: FetchedRates | None) -> None:

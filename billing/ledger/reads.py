@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -36,7 +37,9 @@ def bill(engine: Engine, bill_id: UUID) -> Bill:
         return read_bill(connection, bill_id)
 
 
-def bill_with_items(engine: Engine, bill_id: UUID, *, limit: int, before: int | None = None) -> tuple[Bill, list[LineItem]]:
+def bill_with_items(
+    engine: Engine, bill_id: UUID, *, limit: int, before: int | None = None
+) -> tuple[Bill, list[LineItem]]:
     """The bill and its newest `limit` items (those before a position), oldest of them first."""
     with snapshot(engine) as connection:
         found = read_bill(connection, bill_id)
@@ -110,9 +113,7 @@ class BillFilter:
 EVERY_BILL = BillFilter()
 
 
-def bills(
-    engine: Engine, wanted: BillFilter = EVERY_BILL, *, limit: int, before: UUID | None = None
-) -> list[Bill]:
+def bills(engine: Engine, wanted: BillFilter = EVERY_BILL, *, limit: int, before: UUID | None = None) -> list[Bill]:
     """Newest first; `before` is the id of the last bill of the page before."""
     query = _filtered(select(_BILLS), wanted)
     if before is not None:
@@ -142,12 +143,10 @@ def _matches(words: str) -> Any:
     pattern = "%" + words.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_") + "%"
     like = (_CUSTOMERS.c.external_id + " " + _CUSTOMERS.c.name).ilike(pattern)
     alternatives: list[ColumnElement[bool]] = [_BILLS.c.customer_id.in_(select(_CUSTOMERS.c.id).where(like))]
-    if words.isascii() and words.isdigit() and len(words) < 19:  # noqa: PLR2004  a bigint has 19 digits
+    if words.isascii() and words.isdigit() and len(words) < 19:
         alternatives.append(_BILLS.c.number == int(words))
-    try:
+    with suppress(ValueError):
         alternatives.append(_BILLS.c.id == UUID(words.removeprefix("bill-")))
-    except ValueError:
-        pass
     return or_(*alternatives)
 
 

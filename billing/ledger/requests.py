@@ -169,6 +169,4 @@ def left_pending(engine: Engine, *, older_than: timedelta, limit: int) -> Sequen
 
 
 def _request_of(row: Any) -> StoredRequest:
-    return StoredRequest(
-        row.id, row.bill_id, row.state, row.item_id, row.error, row.created_at, row.decided_at
-    )
+    return StoredRequest(row.id, row.bill_id, row.state, row.item_id, row.error, row.created_at, row.decided_at)

@@ -79,9 +79,17 @@ class RateSnapshotRow(Base):
         CheckConstraint("(state = 'accepted') = (accepted_at IS NOT NULL)", name="accepted_at_when_accepted"),
         CheckConstraint("accepted_at >= fetched_at", name="accepted_after_fetched"),
         CheckConstraint("base ~ '^[A-Z]{3}$'", name="base_code"),
-        Index("ix_rate_snapshots_accepted", "sample", text("accepted_at DESC"), postgresql_where=text("state = 'accepted'")),
         Index(
-            "uq_rate_snapshots_one_quarantined", "state", unique=True, postgresql_where=text("state = 'quarantined'")
+            "ix_rate_snapshots_accepted",
+            "sample",
+            text("accepted_at DESC"),
+            postgresql_where=text("state = 'accepted'"),
+        ),
+        Index(
+            "uq_rate_snapshots_one_quarantined",
+            "state",
+            unique=True,
+            postgresql_where=text("state = 'quarantined'"),
         ),
     )
 
@@ -182,8 +190,16 @@ class LineItemRow(Base):
     __tablename__ = "line_items"
     __table_args__ = (
         UniqueConstraint("bill_id", "id"),
-        Index("uq_line_items_bill_id_reverses", "bill_id", "reverses", unique=True, postgresql_where=text("reverses IS NOT NULL")),
-        ForeignKeyConstraint(["bill_id", "reverses"], ["line_items.bill_id", "line_items.id"], name="fk_line_items_reverses"),
+        Index(
+            "uq_line_items_bill_id_reverses",
+            "bill_id",
+            "reverses",
+            unique=True,
+            postgresql_where=text("reverses IS NOT NULL"),
+        ),
+        ForeignKeyConstraint(
+            ["bill_id", "reverses"], ["line_items.bill_id", "line_items.id"], name="fk_line_items_reverses"
+        ),
         CheckConstraint("position >= 1 AND added_in_version >= 2", name="counts"),
         CheckConstraint("length(description) BETWEEN 1 AND 500", name="description_length"),
         CheckConstraint("currency ~ '^[A-Z]{3}$'", name="currency_code"),
@@ -193,7 +209,9 @@ class LineItemRow(Base):
             "quantity <> 0 AND quantity BETWEEN -1e12 AND 1e12 AND scale(trim_scale(quantity)) <= 6",
             name="quantity_bounded",
         ),
-        CheckConstraint("unit_price BETWEEN 0 AND 1e12 AND scale(trim_scale(unit_price)) <= 12", name="unit_price_bounded"),
+        CheckConstraint(
+            "unit_price BETWEEN 0 AND 1e12 AND scale(trim_scale(unit_price)) <= 12", name="unit_price_bounded"
+        ),
         CheckConstraint("total = quantity * unit_price AND total BETWEEN -1e15 AND 1e15", name="total_is_exact"),
     )
 
@@ -262,7 +280,14 @@ class LineItemRequestRow(Base):
         CheckConstraint("state IN ('pending', 'added', 'rejected')", name="state_known"),
         CheckConstraint("(state = 'rejected') = (error IS NOT NULL)", name="error_when_rejected"),
         CheckConstraint("(state = 'pending') = (decided_at IS NULL)", name="decided_unless_pending"),
-        Index("uq_line_item_requests_key", "bill_id", "account_id", "key", unique=True, postgresql_where=text("key IS NOT NULL")),
+        Index(
+            "uq_line_item_requests_key",
+            "bill_id",
+            "account_id",
+            "key",
+            unique=True,
+            postgresql_where=text("key IS NOT NULL"),
+        ),
         Index("ix_line_item_requests_pending", "created_at", postgresql_where=text("state = 'pending'")),
     )
 

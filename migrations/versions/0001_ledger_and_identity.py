@@ -31,10 +31,7 @@ def upgrade() -> None:
         sa.Column("id", sa.Uuid(), nullable=False),
         sa.Column("name", sa.Text(), nullable=False),
         sa.Column(
-            "created_at",
-            sa.DateTime(timezone=True),
-            server_default=sa.text("clock_timestamp()"),
-            nullable=False,
+            "created_at", sa.DateTime(timezone=True), server_default=sa.text("clock_timestamp()"), nullable=False
         ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_accounts")),
         sa.UniqueConstraint("name", name=op.f("uq_accounts_name")),
@@ -54,20 +51,12 @@ def upgrade() -> None:
         sa.Column("billing_address", sa.Text(), server_default="", nullable=False),
         sa.Column("version", sa.BigInteger(), server_default=sa.text("1"), nullable=False),
         sa.Column(
-            "created_at",
-            sa.DateTime(timezone=True),
-            server_default=sa.text("clock_timestamp()"),
-            nullable=False,
+            "created_at", sa.DateTime(timezone=True), server_default=sa.text("clock_timestamp()"), nullable=False
         ),
         sa.Column(
-            "updated_at",
-            sa.DateTime(timezone=True),
-            server_default=sa.text("clock_timestamp()"),
-            nullable=False,
+            "updated_at", sa.DateTime(timezone=True), server_default=sa.text("clock_timestamp()"), nullable=False
         ),
-        sa.CheckConstraint(
-            "length(external_id) BETWEEN 1 AND 255", name=op.f("ck_customers_external_id_length")
-        ),
+        sa.CheckConstraint("length(external_id) BETWEEN 1 AND 255", name=op.f("ck_customers_external_id_length")),
         sa.CheckConstraint("version >= 1", name=op.f("ck_customers_version_positive")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_customers")),
         sa.UniqueConstraint("external_id", name=op.f("uq_customers_external_id")),
@@ -89,18 +78,14 @@ def upgrade() -> None:
         sa.Column("actor_id", sa.Text(), nullable=False),
         sa.Column("actor_name", sa.Text(), nullable=False),
         sa.Column("request_id", sa.Text(), nullable=False),
-        sa.Column(
-            "data", postgresql.JSONB(astext_type=sa.Text()), server_default=sa.text("'{}'"), nullable=False
-        ),
+        sa.Column("data", postgresql.JSONB(astext_type=sa.Text()), server_default=sa.text("'{}'"), nullable=False),
         sa.Column("occurred_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("xid", Xid8(), server_default=sa.text("pg_current_xact_id()"), nullable=False),
         sa.Column("seq", sa.BigInteger(), sa.Identity(always=True), nullable=False),
         sa.CheckConstraint(
             "actor_kind IN ('user', 'api_key', 'workflow', 'system')", name=op.f("ck_events_actor_kind_known")
         ),
-        sa.CheckConstraint(
-            "subject_type IN ('bill', 'customer', 'rates')", name=op.f("ck_events_subject_type_known")
-        ),
+        sa.CheckConstraint("subject_type IN ('bill', 'customer', 'rates')", name=op.f("ck_events_subject_type_known")),
         sa.PrimaryKeyConstraint("subject_id", "version", name=op.f("pk_events")),
     )
     op.create_index("ix_events_xid_seq", "events", ["xid", "seq"], unique=False)
@@ -114,25 +99,17 @@ def upgrade() -> None:
         sa.Column("result_id", sa.Uuid(), nullable=True),
         sa.Column("outcomes", postgresql.JSONB(astext_type=sa.Text()), nullable=True),
         sa.Column(
-            "created_at",
-            sa.DateTime(timezone=True),
-            server_default=sa.text("clock_timestamp()"),
-            nullable=False,
+            "created_at", sa.DateTime(timezone=True), server_default=sa.text("clock_timestamp()"), nullable=False
         ),
         sa.CheckConstraint("length(fingerprint) = 32", name=op.f("ck_idempotency_keys_fingerprint_length")),
         sa.CheckConstraint("length(key) BETWEEN 1 AND 300", name=op.f("ck_idempotency_keys_key_length")),
-        sa.PrimaryKeyConstraint(
-            "scope_id", "account_id", "operation", "key", name=op.f("pk_idempotency_keys")
-        ),
+        sa.PrimaryKeyConstraint("scope_id", "account_id", "operation", "key", name=op.f("pk_idempotency_keys")),
     )
     op.create_table(
         "rate_refreshes",
         sa.Column("id", sa.BigInteger(), sa.Identity(always=True), nullable=False),
         sa.Column(
-            "attempted_at",
-            sa.DateTime(timezone=True),
-            server_default=sa.text("clock_timestamp()"),
-            nullable=False,
+            "attempted_at", sa.DateTime(timezone=True), server_default=sa.text("clock_timestamp()"), nullable=False
         ),
         sa.Column("outcome", sa.Text(), nullable=False),
         sa.Column("detail", sa.Text(), server_default="", nullable=False),
@@ -155,16 +132,13 @@ def upgrade() -> None:
         sa.Column("etag", sa.Text(), nullable=True),
         sa.Column("last_modified", sa.Text(), nullable=True),
         sa.CheckConstraint(
-            "(state = 'accepted') = (accepted_at IS NOT NULL)",
-            name=op.f("ck_rate_snapshots_accepted_at_when_accepted"),
+            "(state = 'accepted') = (accepted_at IS NOT NULL)", name=op.f("ck_rate_snapshots_accepted_at_when_accepted")
         ),
         sa.CheckConstraint("base ~ '^[A-Z]{3}$'", name=op.f("ck_rate_snapshots_base_code")),
         sa.CheckConstraint(
             "state IN ('accepted', 'quarantined', 'dropped')", name=op.f("ck_rate_snapshots_state_known")
         ),
-        sa.CheckConstraint(
-            "accepted_at >= fetched_at", name=op.f("ck_rate_snapshots_accepted_after_fetched")
-        ),
+        sa.CheckConstraint("accepted_at >= fetched_at", name=op.f("ck_rate_snapshots_accepted_after_fetched")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_rate_snapshots")),
     )
     op.create_index(
@@ -197,10 +171,7 @@ def upgrade() -> None:
         sa.Column("password_hash", sa.Text(), nullable=False),
         sa.Column("role", sa.Text(), nullable=False),
         sa.Column(
-            "created_at",
-            sa.DateTime(timezone=True),
-            server_default=sa.text("clock_timestamp()"),
-            nullable=False,
+            "created_at", sa.DateTime(timezone=True), server_default=sa.text("clock_timestamp()"), nullable=False
         ),
         sa.Column("disabled_at", sa.DateTime(timezone=True), nullable=True),
         sa.CheckConstraint("role IN ('viewer', 'operator', 'admin')", name=op.f("ck_users_role_known")),
@@ -222,10 +193,7 @@ def upgrade() -> None:
         sa.Column("hint", sa.Text(), nullable=False),
         sa.Column("role", sa.Text(), nullable=False),
         sa.Column(
-            "created_at",
-            sa.DateTime(timezone=True),
-            server_default=sa.text("clock_timestamp()"),
-            nullable=False,
+            "created_at", sa.DateTime(timezone=True), server_default=sa.text("clock_timestamp()"), nullable=False
         ),
         sa.Column("revoked_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("last_used_at", sa.DateTime(timezone=True), nullable=True),
@@ -245,16 +213,10 @@ def upgrade() -> None:
         sa.Column("version", sa.BigInteger(), server_default=sa.text("1"), nullable=False),
         sa.Column("item_count", sa.BigInteger(), server_default=sa.text("0"), nullable=False),
         sa.Column(
-            "created_at",
-            sa.DateTime(timezone=True),
-            server_default=sa.text("clock_timestamp()"),
-            nullable=False,
+            "created_at", sa.DateTime(timezone=True), server_default=sa.text("clock_timestamp()"), nullable=False
         ),
         sa.Column(
-            "updated_at",
-            sa.DateTime(timezone=True),
-            server_default=sa.text("clock_timestamp()"),
-            nullable=False,
+            "updated_at", sa.DateTime(timezone=True), server_default=sa.text("clock_timestamp()"), nullable=False
         ),
         sa.Column("close_requested_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("effective_at", sa.DateTime(timezone=True), nullable=True),
@@ -268,40 +230,28 @@ def upgrade() -> None:
             "(status = 'closed') = (closed_at IS NOT NULL) AND (status = 'closed') = (effective_at IS NOT NULL) AND (status = 'closed') = (close_reason IS NOT NULL) AND (status = 'closed') = (number IS NOT NULL)",
             name=op.f("ck_bills_closed_whole"),
         ),
-        sa.CheckConstraint(
-            "close_reason IN ('manual', 'period_end')", name=op.f("ck_bills_close_reason_known")
-        ),
+        sa.CheckConstraint("close_reason IN ('manual', 'period_end')", name=op.f("ck_bills_close_reason_known")),
         sa.CheckConstraint(
             "period_end - period_start <= interval '366 days'", name=op.f("ck_bills_period_within_366_days")
         ),
         sa.CheckConstraint(
             "status <> 'closing' OR close_requested_at IS NOT NULL", name=op.f("ck_bills_closing_with_wish")
         ),
-        sa.CheckConstraint(
-            "status <> 'open' OR close_requested_at IS NULL", name=op.f("ck_bills_open_without_wish")
-        ),
+        sa.CheckConstraint("status <> 'open' OR close_requested_at IS NULL", name=op.f("ck_bills_open_without_wish")),
         sa.CheckConstraint("status IN ('open', 'closing', 'closed')", name=op.f("ck_bills_status_known")),
         sa.CheckConstraint("closed_at >= effective_at", name=op.f("ck_bills_closed_after_effective")),
         sa.CheckConstraint("period_end > period_start", name=op.f("ck_bills_period_forward")),
         sa.CheckConstraint("version >= 1 AND item_count >= 0", name=op.f("ck_bills_counts")),
         sa.ForeignKeyConstraint(["customer_id"], ["customers.id"], name=op.f("fk_bills_customer_id")),
-        sa.ForeignKeyConstraint(
-            ["rate_snapshot_id"], ["rate_snapshots.id"], name=op.f("fk_bills_rate_snapshot_id")
-        ),
+        sa.ForeignKeyConstraint(["rate_snapshot_id"], ["rate_snapshots.id"], name=op.f("fk_bills_rate_snapshot_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_bills")),
         sa.UniqueConstraint("number", name=op.f("uq_bills_number")),
         postgresql_with={"fillfactor": "70"},
     )
-    op.create_index(
-        "ix_bills_closing", "bills", ["id"], unique=False, postgresql_where=sa.text("status = 'closing'")
-    )
+    op.create_index("ix_bills_closing", "bills", ["id"], unique=False, postgresql_where=sa.text("status = 'closing'"))
     op.create_index("ix_bills_customer_id_id", "bills", ["customer_id", "id"], unique=False)
     op.create_index(
-        "ix_bills_due",
-        "bills",
-        ["period_end", "id"],
-        unique=False,
-        postgresql_where=sa.text("status = 'open'"),
+        "ix_bills_due", "bills", ["period_end", "id"], unique=False, postgresql_where=sa.text("status = 'open'")
     )
     op.create_index("ix_bills_status_id", "bills", ["status", "id"], unique=False)
     op.create_table(
@@ -309,21 +259,13 @@ def upgrade() -> None:
         sa.Column("token_hash", sa.LargeBinary(), nullable=False),
         sa.Column("user_id", sa.Uuid(), nullable=False),
         sa.Column(
-            "created_at",
-            sa.DateTime(timezone=True),
-            server_default=sa.text("clock_timestamp()"),
-            nullable=False,
+            "created_at", sa.DateTime(timezone=True), server_default=sa.text("clock_timestamp()"), nullable=False
         ),
         sa.Column(
-            "last_seen_at",
-            sa.DateTime(timezone=True),
-            server_default=sa.text("clock_timestamp()"),
-            nullable=False,
+            "last_seen_at", sa.DateTime(timezone=True), server_default=sa.text("clock_timestamp()"), nullable=False
         ),
         sa.Column("expires_at", sa.DateTime(timezone=True), nullable=False),
-        sa.ForeignKeyConstraint(
-            ["user_id"], ["users.id"], name=op.f("fk_sessions_user_id"), ondelete="CASCADE"
-        ),
+        sa.ForeignKeyConstraint(["user_id"], ["users.id"], name=op.f("fk_sessions_user_id"), ondelete="CASCADE"),
         sa.PrimaryKeyConstraint("token_hash", name=op.f("pk_sessions")),
     )
     op.create_index(op.f("ix_sessions_expires_at"), "sessions", ["expires_at"], unique=False)
@@ -341,16 +283,12 @@ def upgrade() -> None:
             "num_nulls(payable, rounding, minor_units) IN (0, 3) AND (payable IS NULL OR (payable = round(subtotal, minor_units) AND rounding = payable - subtotal))",
             name=op.f("ck_bill_subtotals_payable_is_the_rounded_subtotal"),
         ),
-        sa.CheckConstraint(
-            "subtotal BETWEEN -1e30 AND 1e30", name=op.f("ck_bill_subtotals_subtotal_bounded")
-        ),
+        sa.CheckConstraint("subtotal BETWEEN -1e30 AND 1e30", name=op.f("ck_bill_subtotals_subtotal_bounded")),
         sa.ForeignKeyConstraint(["bill_id"], ["bills.id"], name=op.f("fk_bill_subtotals_bill_id")),
         sa.PrimaryKeyConstraint("bill_id", "currency", name=op.f("pk_bill_subtotals")),
         postgresql_with={"fillfactor": "70"},
     )
-    op.create_index(
-        "ix_bill_subtotals_currency_bill_id", "bill_subtotals", ["currency", "bill_id"], unique=False
-    )
+    op.create_index("ix_bill_subtotals_currency_bill_id", "bill_subtotals", ["currency", "bill_id"], unique=False)
     op.create_table(
         "bill_workflows",
         sa.Column("bill_id", sa.Uuid(), nullable=False),
@@ -388,23 +326,16 @@ def upgrade() -> None:
         sa.Column("item_id", sa.Uuid(), nullable=True),
         sa.Column("error", postgresql.JSONB(astext_type=sa.Text()), nullable=True),
         sa.Column(
-            "created_at",
-            sa.DateTime(timezone=True),
-            server_default=sa.text("clock_timestamp()"),
-            nullable=False,
+            "created_at", sa.DateTime(timezone=True), server_default=sa.text("clock_timestamp()"), nullable=False
         ),
         sa.Column("decided_at", sa.DateTime(timezone=True), nullable=True),
         sa.CheckConstraint(
-            "(state = 'pending') = (decided_at IS NULL)",
-            name=op.f("ck_line_item_requests_decided_unless_pending"),
+            "(state = 'pending') = (decided_at IS NULL)", name=op.f("ck_line_item_requests_decided_unless_pending")
         ),
         sa.CheckConstraint(
-            "(state = 'rejected') = (error IS NOT NULL)",
-            name=op.f("ck_line_item_requests_error_when_rejected"),
+            "(state = 'rejected') = (error IS NOT NULL)", name=op.f("ck_line_item_requests_error_when_rejected")
         ),
-        sa.CheckConstraint(
-            "state IN ('pending', 'added', 'rejected')", name=op.f("ck_line_item_requests_state_known")
-        ),
+        sa.CheckConstraint("state IN ('pending', 'added', 'rejected')", name=op.f("ck_line_item_requests_state_known")),
         sa.ForeignKeyConstraint(["bill_id"], ["bills.id"], name=op.f("fk_line_item_requests_bill_id")),
         sa.PrimaryKeyConstraint("bill_id", "id", name=op.f("pk_line_item_requests")),
     )
@@ -443,17 +374,14 @@ def upgrade() -> None:
         sa.CheckConstraint(
             "(reverses IS NOT NULL) = (reason IS NOT NULL)", name=op.f("ck_line_items_reason_when_reversing")
         ),
-        sa.CheckConstraint(
-            "length(description) BETWEEN 1 AND 500", name=op.f("ck_line_items_description_length")
-        ),
+        sa.CheckConstraint("length(description) BETWEEN 1 AND 500", name=op.f("ck_line_items_description_length")),
         sa.CheckConstraint("position >= 1 AND added_in_version >= 2", name=op.f("ck_line_items_counts")),
         sa.CheckConstraint(
             "quantity <> 0 AND quantity BETWEEN -1e12 AND 1e12 AND scale(trim_scale(quantity)) <= 6",
             name=op.f("ck_line_items_quantity_bounded"),
         ),
         sa.CheckConstraint(
-            "total = quantity * unit_price AND total BETWEEN -1e15 AND 1e15",
-            name=op.f("ck_line_items_total_is_exact"),
+            "total = quantity * unit_price AND total BETWEEN -1e15 AND 1e15", name=op.f("ck_line_items_total_is_exact")
         ),
         sa.CheckConstraint(
             "unit_price BETWEEN 0 AND 1e12 AND scale(trim_scale(unit_price)) <= 12",
@@ -483,26 +411,18 @@ def downgrade() -> None:
     op.execute("DROP FUNCTION add_line_items")
     op.execute("DROP FUNCTION billing_now")
     op.drop_index(
-        "uq_line_items_bill_id_reverses",
-        table_name="line_items",
-        postgresql_where=sa.text("reverses IS NOT NULL"),
+        "uq_line_items_bill_id_reverses", table_name="line_items", postgresql_where=sa.text("reverses IS NOT NULL")
     )
     op.drop_table("line_items")
     op.drop_index(
-        "uq_line_item_requests_key",
-        table_name="line_item_requests",
-        postgresql_where=sa.text("key IS NOT NULL"),
+        "uq_line_item_requests_key", table_name="line_item_requests", postgresql_where=sa.text("key IS NOT NULL")
     )
     op.drop_index(
-        "ix_line_item_requests_pending",
-        table_name="line_item_requests",
-        postgresql_where=sa.text("state = 'pending'"),
+        "ix_line_item_requests_pending", table_name="line_item_requests", postgresql_where=sa.text("state = 'pending'")
     )
     op.drop_table("line_item_requests")
     op.drop_index(
-        "ix_bill_workflows_unfinished",
-        table_name="bill_workflows",
-        postgresql_where=sa.text("finished_at IS NULL"),
+        "ix_bill_workflows_unfinished", table_name="bill_workflows", postgresql_where=sa.text("finished_at IS NULL")
     )
     op.drop_table("bill_workflows")
     op.drop_index("ix_bill_subtotals_currency_bill_id", table_name="bill_subtotals")
@@ -526,9 +446,7 @@ def downgrade() -> None:
         postgresql_where=sa.text("state = 'quarantined'"),
     )
     op.drop_index(
-        "ix_rate_snapshots_accepted",
-        table_name="rate_snapshots",
-        postgresql_where=sa.text("state = 'accepted'"),
+        "ix_rate_snapshots_accepted", table_name="rate_snapshots", postgresql_where=sa.text("state = 'accepted'")
     )
     op.drop_table("rate_snapshots")
     op.drop_index(op.f("ix_rate_refreshes_attempted_at"), table_name="rate_refreshes")

@@ -24,7 +24,11 @@ CREATE FUNCTION add_line_items(
     call_outcome text, outcomes text[], item_ids uuid[], positions bigint[], created_ats timestamptz[], versions bigint[],
     bill bills, customer customers, currencies text[], subtotals numeric[]
 )
-LANGUAGE plpgsql AS $$
+LANGUAGE plpgsql
+-- Planning anew would cost more than running; and a plan made while a table was small must not scan it later.
+SET plan_cache_mode = force_generic_plan
+SET enable_seqscan = off
+AS $$
 #variable_conflict use_column
 DECLARE
     v_now timestamptz;
