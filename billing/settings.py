@@ -16,7 +16,7 @@ DEFAULT_CURRENCIES = (
 OXR_URL = "https://openexchangerates.org/api"
 
 
-class SettingsInvalid(Exception):  # noqa: N818 - named for what happened, as in errors.py
+class SettingsInvalid(Exception):
     """The environment lacks something, or holds what can't be right; the sentence names the variable."""
 
 

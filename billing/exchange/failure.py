@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 
-class ProviderFailed(Exception):  # noqa: N818 - named for what happened, as in errors.py
+class ProviderFailed(Exception):
     """The provider gave no rates; the last good snapshot stays.
 
     Its message is a sentence for an operator and never holds the app id. `reason` is one of

@@ -15,9 +15,9 @@ from decimal import Decimal, DecimalException
 from email.utils import parsedate_to_datetime
 from typing import NoReturn
 
+from billing.deliveries import FetchedRates, NotModified
 from billing.exchange.bounded_get import Answer, bounded_get
 from billing.exchange.failure import ProviderFailed
-from billing.rates import FetchedRates, NotModified
 
 PROVIDER = "openexchangerates"
 BASE_URL = "https://openexchangerates.org/api"

@@ -7,11 +7,11 @@ from datetime import timedelta
 
 from sqlalchemy import Engine
 
+from billing.deliveries import Accepted, Quarantined, RatesRefused, Verdict
 from billing.exchange.failure import ProviderFailed
 from billing.exchange.open_exchange_rates import OpenExchangeRates
 from billing.ledger import rates
 from billing.origin import Origin, by_the_system
-from billing.rates import Accepted, Quarantined, RatesRefused, Verdict
 from billing.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -36,7 +36,7 @@ def refresh(engine: Engine, settings: Settings, origin: Origin) -> str:
     sent = rates.validators(engine)
     try:
         delivery = provider.latest(etag=sent.etag, last_modified=sent.last_modified)
-        verdict = rates.record_delivery(engine, origin, delivery, stale_after=settings.rates_stale_after)
+        verdict = rates.record_delivery(engine, origin, delivery, sent, stale_after=settings.rates_stale_after)
     except (ProviderFailed, RatesRefused) as failed:
         return _record_failure(engine, settings, failed)
     outcome = _name(verdict)
@@ -47,9 +47,9 @@ def refresh(engine: Engine, settings: Settings, origin: Origin) -> str:
 
 def _record_failure(engine: Engine, settings: Settings, failed: ProviderFailed | RatesRefused) -> str:
     log.warning("rates not refreshed: %s", failed)
-    asked = getattr(failed, "retry_after_s", None)
-    wait = max(RETRY_AFTER, timedelta(seconds=asked or 0))
-    rates.record_attempt(engine, failed.reason, str(failed), retry_after=min(wait, settings.rates_refresh_every))
+    asked = timedelta(seconds=getattr(failed, "retry_after_s", None) or 0)
+    wait = max(min(RETRY_AFTER, settings.rates_refresh_every), asked)
+    rates.record_attempt(engine, failed.reason, str(failed), retry_after=wait)
     return failed.reason
 
 

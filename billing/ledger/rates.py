@@ -12,6 +12,7 @@ from uuid import UUID
 from sqlalchemy import Connection, Engine, insert, select, text, update
 from sqlalchemy.dialects import postgresql
 
+from billing.deliveries import Accepted, FetchedRates, NotModified, Quarantined, Unchanged, Verdict, judge, moved_rates
 from billing.errors import RateSnapshotNotFound
 from billing.identifiers import new_id
 from billing.ledger import events
@@ -19,25 +20,16 @@ from billing.ledger.clock import now
 from billing.ledger.database import snapshot, transaction
 from billing.ledger.tables import RateRefreshRow, RateSnapshotRow
 from billing.origin import Origin
-from billing.rates import (
-    STALE_AFTER,
-    Accepted,
-    FetchedRates,
-    NotModified,
-    Quarantined,
-    RateSnapshot,
-    Verdict,
-    judge,
-    moved_rates,
-)
+from billing.rates import STALE_AFTER, RateSnapshot
 
 _TABLE = RateSnapshotRow.__table__
 
 
 @dataclass(frozen=True, slots=True)
 class Validators:
-    """What goes with a conditional request for the same rates."""
+    """What goes with a conditional request for the same rates, and which snapshot they are of."""
 
+    snapshot_id: UUID | None
     etag: str | None
     last_modified: str | None
 
@@ -94,27 +86,33 @@ def _quarantined(connection: Connection) -> Quarantined | None:
 def validators(engine: Engine) -> Validators:
     """Of the quarantined snapshot if there is one, else of the newest real one."""
     query = (
-        select(_TABLE.c.etag, _TABLE.c.last_modified)
+        select(_TABLE.c.id, _TABLE.c.etag, _TABLE.c.last_modified)
         .where(_TABLE.c.state != "dropped", _TABLE.c.sample.is_(False))
         .order_by((_TABLE.c.state == "quarantined").desc(), _TABLE.c.fetched_at.desc())
         .limit(1)
     )
     with snapshot(engine) as connection:
         row = connection.execute(query).one_or_none()
-    return Validators(row.etag, row.last_modified) if row else Validators(None, None)
+    return Validators(row.id, row.etag, row.last_modified) if row else Validators(None, None, None)
 
 
 def record_delivery(
     engine: Engine,
     origin: Origin,
     delivery: FetchedRates | NotModified,
+    sent: Validators,
     *,
     stale_after: timedelta = STALE_AFTER,
 ) -> Verdict:
-    """Judges a delivery against what is stored and stores the verdict. Raises RatesRefused."""
+    """Judges a delivery against what is stored and stores the verdict. Raises RatesRefused.
+
+    `sent` are the validators of the request: what is not modified is the snapshot they are of.
+    """
     with transaction(engine) as connection:
         _one_judge_at_a_time(connection)
         pending = _quarantined(connection)
+        if isinstance(delivery, NotModified) and pending and pending.snapshot.id != sent.snapshot_id:
+            return Unchanged()  # quarantined by another process meanwhile; this answer says nothing of it
         verdict = judge(
             delivery,
             current=_current(connection, samples=False),
@@ -125,8 +123,7 @@ def record_delivery(
         )
         _drop_quarantined(connection)
         if isinstance(verdict, Accepted | Quarantined):
-            seen = delivery if isinstance(delivery, FetchedRates) else None
-            _store(connection, verdict, seen)
+            _store(connection, verdict, delivery if isinstance(delivery, FetchedRates) else sent)
         if isinstance(verdict, Accepted):
             _tell(connection, origin, "rates.refreshed", verdict.snapshot)
         return verdict
@@ -157,7 +154,7 @@ def _drop_quarantined(connection: Connection) -> None:
     connection.execute(update(RateSnapshotRow).where(_TABLE.c.state == "quarantined").values(state="dropped"))
 
 
-def _store(connection: Connection, verdict: Accepted | Quarantined, delivery: FetchedRates | None) -> None:
+def _store(connection: Connection, verdict: Accepted | Quarantined, seen: FetchedRates | Validators) -> None:
     stored, accepted = verdict.snapshot, isinstance(verdict, Accepted)
     connection.execute(
         insert(RateSnapshotRow).values(
@@ -165,8 +162,8 @@ def _store(connection: Connection, verdict: Accepted | Quarantined, delivery: Fe
             state="accepted" if accepted else "quarantined",
             accepted_at=stored.fetched_at if accepted else None,
             agreeing_fetches=verdict.agreeing_fetches,
-            etag=delivery.etag if delivery else None,
-            last_modified=delivery.last_modified if delivery else None,
+            etag=seen.etag,
+            last_modified=seen.last_modified,
         )
     )
 
