@@ -1,0 +1,95 @@
+"""One PostgreSQL and one Temporal server for the whole run; a database of its own for every test module."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+from alembic import command
+from alembic.config import Config as AlembicConfig
+from sqlalchemy import Engine
+
+from billing.ledger.database import create_engine
+from billing.origin import Actor, ActorKind, Origin
+from embedded.postgres import Postgres
+from embedded.temporal import Temporal
+
+PROJECT = Path(__file__).resolve().parents[1]
+TEMPLATE = "migrated"
+
+
+@pytest.fixture(scope="session")
+def run_dir() -> Iterator[Path]:
+    """Unlike pytest's own, one that PostgreSQL's user can enter when root runs the tests."""
+    directory = Path(tempfile.mkdtemp(prefix="pave-billing-tests-"))
+    directory.chmod(0o711)
+    yield directory
+    shutil.rmtree(directory, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def postgres(run_dir: Path) -> Iterator[Postgres]:
+    server = Postgres(run_dir)
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def temporal(run_dir: Path) -> Iterator[Temporal]:
+    server = Temporal(run_dir, extra_args=["--dynamic-config-value", "frontend.WorkflowTimeSkippingEnabled=true"])
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def migrated(postgres: Postgres) -> str:
+    """The name of a database with every migration, to be copied."""
+    url = postgres.create_database(TEMPLATE)
+    migrate(url)
+    return TEMPLATE
+
+
+def migrate(url: str, revision: str = "head") -> None:
+    before = os.environ.get("DATABASE_URL")
+    os.environ["DATABASE_URL"] = url
+    try:
+        config = AlembicConfig(str(PROJECT / "alembic.ini"))
+        command.downgrade(config, revision) if revision == "base" else command.upgrade(config, revision)
+    finally:
+        if before is None:
+            del os.environ["DATABASE_URL"]
+        else:
+            os.environ["DATABASE_URL"] = before
+
+
+@pytest.fixture(scope="session")
+def new_database(postgres: Postgres, migrated: str) -> Callable[[], str]:
+    """Makes a migrated, empty database; its address."""
+    return lambda: postgres.create_database(f"test_{uuid4().hex}", template=migrated)
+
+
+@pytest.fixture(scope="module")
+def database_url(postgres: Postgres, new_database: Callable[[], str]) -> Iterator[str]:
+    url = new_database()
+    yield url
+    postgres.drop_database(url.rsplit("/", 1)[1])
+
+
+@pytest.fixture(scope="module")
+def engine(database_url: str) -> Iterator[Engine]:
+    made = create_engine(database_url)
+    yield made
+    made.dispose()
+
+
+@pytest.fixture
+def origin() -> Origin:
+    """An integrator nobody has met before."""
+    return Origin(Actor(ActorKind.API_KEY, str(uuid4()), "ledger-sync"), uuid4(), "request-1")
