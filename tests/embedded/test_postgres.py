@@ -118,9 +118,7 @@ def test_a_server_whose_owner_was_killed_ends_before_the_next_start(home: Path) 
 
 
 @pytest.mark.parametrize("recorded", [True, False])
-def test_an_orphan_is_ended_by_its_record_or_by_its_data(
-    server: Postgres, home: Path, *, recorded: bool
-) -> None:
+def test_an_orphan_is_ended_by_its_record_or_by_its_data(server: Postgres, home: Path, *, recorded: bool) -> None:
     store(server, f"orphan {recorded}")
     if not recorded:
         (server.home / "postgres.process.json").unlink()
