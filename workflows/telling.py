@@ -14,7 +14,7 @@ from workflows.news import Notice
 ANSWERS = {RPCStatusCode.NOT_FOUND, RPCStatusCode.FAILED_PRECONDITION, RPCStatusCode.ABORTED}
 
 
-class WorkflowsUnavailable(Exception):  # noqa: N818  named for what happened
+class WorkflowsUnavailable(Exception):
     """Temporal is out of reach or slow; or, with `server_failed` False, it answered and doesn't know the
     workflow, or the workflow ended meanwhile: Postgres says which."""
 

@@ -10,6 +10,7 @@ from uuid import UUID
 from sqlalchemy import Engine, text
 
 from billing.bill import Bill
+from billing.errors import BillNotFound
 from billing.ledger.database import snapshot, transaction
 from billing.ledger.reads import read_bill
 
@@ -23,18 +24,22 @@ class Heard:
 
 
 def record_heard(engine: Engine, bill_id: UUID, version: int, *, finished: bool = False) -> None:
-    """The workflow has heard of this version, and whether it is done. Late and repeated calls change nothing."""
+    """The workflow has heard of this version, and whether it is done. Late and repeated calls change nothing.
+
+    Raises BillNotFound.
+    """
     with transaction(engine) as connection:
-        connection.execute(_RECORD, {"bill_id": bill_id, "version": version, "finished": finished})
+        recorded = connection.execute(_RECORD, {"bill_id": bill_id, "version": version, "finished": finished})
+        if recorded.rowcount == 0:
+            raise BillNotFound
 
 
 _RECORD = text(
     """
-    INSERT INTO bill_workflows AS w (bill_id, heard_version, heard_at, finished_at)
-    VALUES (:bill_id, :version, billing_now(), CASE WHEN :finished THEN billing_now() END)
-    ON CONFLICT (bill_id) DO UPDATE
-    SET heard_version = greatest(w.heard_version, excluded.heard_version), heard_at = excluded.heard_at,
-        finished_at = coalesce(w.finished_at, excluded.finished_at)
+    UPDATE bill_workflows
+    SET heard_version = greatest(heard_version, :version), heard_at = billing_now(),
+        finished_at = coalesce(finished_at, CASE WHEN :finished THEN billing_now() END)
+    WHERE bill_id = :bill_id
     """
 )
 

@@ -177,6 +177,15 @@ def customer(engine: Engine, external_id: str) -> Customer:
     return customer_of(row)
 
 
+def customer_by_id(engine: Engine, customer_id: UUID) -> Customer:
+    """Raises CustomerNotFound."""
+    with snapshot(engine) as connection:
+        row = connection.execute(select(_CUSTOMERS).where(_CUSTOMERS.c.id == customer_id)).one_or_none()
+    if row is None:
+        raise CustomerNotFound
+    return customer_of(row)
+
+
 def customers(engine: Engine, *, text: str | None = None, limit: int, before: UUID | None = None) -> list[Customer]:
     """Newest first."""
     query = select(_CUSTOMERS)

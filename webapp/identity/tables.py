@@ -17,7 +17,10 @@ ROLE_KNOWN = "role IN ('viewer', 'operator', 'admin')"
 
 class UserRow(Base):
     __tablename__ = "users"
-    __table_args__ = (CheckConstraint(ROLE_KNOWN, name="role_known"), CheckConstraint("email = lower(email)", name="email_lower"))
+    __table_args__ = (
+        CheckConstraint(ROLE_KNOWN, name="role_known"),
+        CheckConstraint("email = lower(email)", name="email_lower"),
+    )
 
     id: Mapped[UUID] = mapped_column(primary_key=True)
     email: Mapped[str] = mapped_column(Text, unique=True)

@@ -1,0 +1,136 @@
+"""The load: so many clients on kept-alive connections, each asking again as soon as it was answered.
+
+One thread, one selector and raw sockets, so that it costs a small part of what it measures; `cpu_share`
+says how small. Loopback only, bounded in time and count.
+"""
+
+import selectors
+import socket
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+LOOPBACK = "127.0.0.1"
+MOST_REQUESTS = 200_000
+LAST_ANSWERS_WITHIN_S = 120.0
+
+Ask = Callable[[int], bytes]
+"""The next request of the client with this number."""
+
+
+@dataclass
+class Sample:
+    """`latencies_ms` of what was asked within the window; `answered` is what was answered within it."""
+
+    window_s: float
+    latencies_ms: list[float] = field(default_factory=list)
+    answered: int = 0
+    refused: int = 0
+    first_refusal: str = ""
+    answer_bytes: int = 0
+    cpu_share: float = 0.0
+
+    @property
+    def per_second(self) -> float:
+        return self.answered / self.window_s
+
+
+class _Client:
+    def __init__(self, number: int, port: int) -> None:
+        self.number = number
+        self.socket = socket.create_connection((LOOPBACK, port))
+        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.asked_at = 0.0
+        self.missing = -1  # bytes of the answer's body, once its head is here
+        self.head = b""
+        self.status = 0
+        self.size = 0
+
+    def ask(self, request: bytes) -> None:
+        self.missing, self.head, self.size = -1, b"", 0
+        self.asked_at = time.perf_counter()
+        self.socket.sendall(request)
+
+    def is_answered(self) -> bool:
+        """Reads what has come; whether the answer is whole."""
+        data = self.socket.recv(262_144)
+        if not data:
+            raise ConnectionError("the server closed a connection")
+        self.size += len(data)
+        if self.missing >= 0:
+            self.missing -= len(data)
+            return self.missing <= 0
+        self.head += data
+        end = self.head.find(b"\r\n\r\n")
+        if end < 0:
+            return False
+        self.status = int(self.head[9:12])
+        self.missing = _content_length(self.head[:end]) - (len(self.head) - end - 4)
+        return self.missing <= 0
+
+
+def _content_length(head: bytes) -> int:
+    lowered = head.lower()
+    start = lowered.index(b"content-length:") + 15
+    return int(lowered[start : start + 20].split(b"\r\n")[0])
+
+
+def run(port: int, clients: int, ask: Ask, seconds: float, warm_up_s: float = 0.5) -> Sample:
+    """Asks for `warm_up_s` unmeasured and then for `seconds`; raises when a server closes or falls silent."""
+    everyone = [_Client(number, port) for number in range(clients)]
+    try:
+        with selectors.DefaultSelector() as selector:
+            for client in everyone:
+                selector.register(client.socket, selectors.EVENT_READ, client)
+            return _Run(selector, ask, seconds, warm_up_s).sample(everyone)
+    finally:
+        for client in everyone:
+            client.socket.close()
+
+
+class _Run:
+    def __init__(self, selector: selectors.BaseSelector, ask: Ask, seconds: float, warm_up_s: float) -> None:
+        self._selector = selector
+        self._ask = ask
+        self._begin = time.perf_counter() + warm_up_s
+        self._end = self._begin + seconds
+        self._result = Sample(seconds)
+
+    def sample(self, everyone: list[_Client]) -> Sample:
+        cpu, began = time.thread_time(), time.perf_counter()
+        for client in everyone:
+            client.ask(self._ask(client.number))
+        busy, asked = len(everyone), len(everyone)
+        while busy:
+            ready = self._selector.select(LAST_ANSWERS_WITHIN_S)
+            if not ready:
+                raise TimeoutError("no answer came")
+            for key, _ in ready:
+                client = key.data
+                if not client.is_answered():
+                    continue
+                now = time.perf_counter()
+                self._note(client, now)
+                if now < self._end and asked < MOST_REQUESTS:
+                    client.ask(self._ask(client.number))
+                    asked += 1
+                else:
+                    busy -= 1
+        self._result.cpu_share = (time.thread_time() - cpu) / (time.perf_counter() - began)
+        return self._result
+
+    def _note(self, client: _Client, now: float) -> None:
+        result = self._result
+        if client.status != 200:
+            result.refused += 1
+            result.first_refusal = result.first_refusal or client.head.decode(errors="replace")
+        if self._begin <= now < self._end:
+            result.answered += client.status == 200
+            result.answer_bytes += client.size
+        if self._begin <= client.asked_at < self._end:
+            result.latencies_ms.append((now - client.asked_at) * 1000)
+
+
+def post(path: str, body: bytes, headers: str = "") -> bytes:
+    head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n{headers}"
+    return f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body

@@ -1,0 +1,26 @@
+"""The web server's settings, in production (Procfile) and under bin/dev alike."""
+
+import os
+from pathlib import Path
+
+bind = f"{os.environ.get('BIND_ADDRESS', '0.0.0.0')}:{os.environ.get('PORT', '8000')}"  # noqa: S104 - a proxy reaches it
+
+# Threads, since requests wait for PostgreSQL and live pages hold theirs. Never `preload_app`: the
+# Temporal client doesn't survive a fork.
+worker_class = "gthread"
+workers = int(os.environ.get("WEB_CONCURRENCY", "2"))
+threads = int(os.environ.get("WEB_THREADS", "32"))
+preload_app = False
+
+timeout = 30
+keepalive = 5
+# Streams end within 2 s of the signal; whatever still runs after this is cut off.
+graceful_timeout = 5
+
+# The application logs its requests itself.
+accesslog = None
+loglevel = os.environ.get("GUNICORN_LOG_LEVEL", "info")
+# A socket under the home of whoever runs it, which nobody here uses.
+control_socket_disable = True
+# Heartbeats are file times: in memory, so that a busy disk doesn't look like a hung worker.
+worker_tmp_dir = "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108 - memory, not a shared file

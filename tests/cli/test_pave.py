@@ -1,0 +1,109 @@
+"""The command as its users run it: a process of its own."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Engine
+
+from billing.ledger import reads
+from webapp.identity import api_keys, users
+from webapp.identity.roles import Role
+
+
+@pytest.fixture
+def pave(database_url: str):
+    def pave(*arguments: str, text: str = "", **environment: str) -> subprocess.CompletedProcess[str]:
+        given = {
+            "PATH": os.environ["PATH"],
+            "DATABASE_URL": database_url,
+            "TEMPORAL_ADDRESS": "127.0.0.1:1",
+            "SECRET_KEY": "a secret of the tests",
+            **environment,
+        }
+        command = [sys.executable, "-m", "cli.main", *arguments]
+        return subprocess.run(command, input=text, text=True, capture_output=True, env=given, timeout=60, check=False)
+
+    return pave
+
+
+def test_a_new_key_is_all_that_is_printed(pave, engine: Engine):
+    done = pave("api-keys", "create", "--name", "erp", "--role", "operator")
+
+    key = api_keys.every(engine)[-1]
+    assert done.returncode == 0
+    assert done.stdout.startswith("pave_")
+    assert len(done.stdout.splitlines()) == 1
+    assert (key.name, key.role, key.hint) == ("erp", Role.OPERATOR, done.stdout[:11])
+
+
+def test_keys_are_listed_and_revoked(pave, engine: Engine):
+    pave("api-keys", "create", "--name", "to be revoked", "--role", "viewer")
+    key = api_keys.every(engine)[-1]
+
+    revoked = pave("api-keys", "revoke", str(key.id))
+
+    assert revoked.returncode == 0
+    assert api_keys.every(engine)[-1].revoked_at is not None
+    assert str(key.id) in pave("api-keys", "list").stdout
+
+
+def test_a_password_comes_on_standard_input(pave, engine: Engine):
+    done = pave("users", "create", "--email", "Eve@Example.com", "--role", "admin", text="a long password\n")
+
+    assert (done.returncode, done.stdout) == (0, "")
+    assert users.verified(engine, "eve@example.com", "a long password").role is Role.ADMIN
+
+
+def test_or_is_made_and_printed(pave, engine: Engine):
+    done = pave("users", "create", "--email", "bob@example.com", "--role", "viewer")
+
+    assert users.verified(engine, "bob@example.com", done.stdout.strip()) is not None
+    assert "bob@example.com" in pave("users", "list").stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (("users", "create", "--email", "nobody", "--role", "viewer"), "email must be an e-mail address"),
+        (("users", "create", "--email", "a@b.example", "--role", "king"), "king"),
+        (("api-keys", "create", "--name", " ", "--role", "viewer"), "name is required"),
+        (("api-keys", "revoke", "01890a5d-ac96-774b-bcce-b302099a8057"), "API key not found"),
+        (("rates", "refresh"), "OPENEXCHANGERATES_APP_ID"),
+        (("rates", "accept", "01890a5d-ac96-774b-bcce-b302099a8057"), "rate snapshot not found"),
+        (("fly",), "fly"),
+    ],
+)
+def test_what_is_refused_is_said_in_a_sentence(pave, arguments: tuple[str, ...], sentence: str):
+    done = pave(*arguments)
+
+    assert done.returncode != 0
+    assert sentence in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_without_a_system_it_says_what_is_missing(pave, tmp_path: Path):
+    done = pave("users", "list", DATABASE_URL="", DATA_DIR=str(tmp_path))
+
+    assert done.returncode == 1
+    assert "DATABASE_URL is not set" in done.stderr
+
+
+def test_rates_are_shown(pave):
+    assert "sample rates" in pave("rates", "show").stdout
+
+
+def test_the_demo_is_added_once(pave, engine: Engine):
+    first, second = pave("demo"), pave("demo")
+
+    bills = reads.bills(engine, limit=100)
+    assert (first.returncode, second.returncode) == (0, 0)
+    assert "20 bills made" in first.stdout
+    assert "0 bills made, 20 there already" in second.stdout
+    assert len(bills) == 20
+    assert {str(bill.status) for bill in bills} == {"open", "closing"}
+    assert len({code for bill in bills for code in bill.currencies}) >= 6

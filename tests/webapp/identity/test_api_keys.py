@@ -1,0 +1,77 @@
+from __future__ import annotations
+
+import pytest
+from flask.testing import FlaskClient
+from sqlalchemy import Engine, event, text
+
+from billing.identifiers import new_id
+from tests.support.api import Api
+from webapp.identity import api_keys
+from webapp.identity.api_keys import ApiKeyNotFound
+from webapp.identity.roles import Role
+
+
+def latest(engine: Engine) -> api_keys.ApiKey:
+    return api_keys.every(engine)[-1]
+
+
+def test_a_token_is_kept_as_its_hash_alone(engine: Engine):
+    token = api_keys.create(engine, name="hashed", role=Role.VIEWER)
+
+    with engine.connect() as connection:
+        row = connection.execute(text("SELECT api_keys::text FROM api_keys ORDER BY id DESC LIMIT 1")).scalar_one()
+    assert token.startswith("pave_")
+    assert len(token) >= len("pave_") + 32
+    assert token not in row
+    assert latest(engine).hint == token[:11]
+
+
+def test_revoking_ends_it_at_once(engine: Engine, client: FlaskClient):
+    api = Api(client, api_keys.create(engine, name="revoked", role=Role.VIEWER))
+    assert api.get("/bills").status_code == 200
+
+    api_keys.revoke(engine, latest(engine).id)
+
+    assert api.get("/bills").status_code == 401
+    assert latest(engine).revoked_at is not None
+
+
+def test_revoking_again_keeps_the_first_instant(engine: Engine):
+    api_keys.create(engine, name="revoked twice", role=Role.VIEWER)
+    api_keys.revoke(engine, latest(engine).id)
+    first = latest(engine).revoked_at
+
+    api_keys.revoke(engine, latest(engine).id)
+
+    assert latest(engine).revoked_at == first
+
+
+def test_an_unknown_key_is_not_revoked(engine: Engine):
+    with pytest.raises(ApiKeyNotFound):
+        api_keys.revoke(engine, new_id())
+
+
+def test_the_last_use_is_recorded_once_a_minute(engine: Engine, client: FlaskClient):
+    api = Api(client, api_keys.create(engine, name="used", role=Role.VIEWER))
+    assert latest(engine).last_used_at is None
+
+    api.get("/bills")
+    first = latest(engine).last_used_at
+    api.get("/bills")
+
+    assert first is not None
+    assert latest(engine).last_used_at == first
+
+
+def test_looking_a_key_up_takes_one_statement(engine: Engine, client: FlaskClient, app):
+    api = Api(client, api_keys.create(engine, name="counted", role=Role.OPERATOR))
+    bill_id = api.opened()
+    api.added(bill_id)
+    statements: list[str] = []
+    served = app.extensions["pave"].engine
+    event.listen(served, "before_cursor_execute", lambda *given: statements.append(given[2]))
+
+    api.added(bill_id)
+
+    assert len([s for s in statements if "api_keys" in s]) == 1
+    assert len(statements) <= 4  # the key, the item, and once a second the rates

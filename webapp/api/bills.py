@@ -1,0 +1,124 @@
+"""Bills: open, read, list, move their end, close."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from flask import Response
+
+from billing import money
+from billing.bill import BillStatus
+from billing.clock import parse_instant
+from billing.errors import InvalidArgument
+from billing.ledger.customers import parse_external_id
+from billing.ledger.reads import BillFilter
+from billing.period import Period
+from billing.text import parse_text
+from webapp import commands, queries
+from webapp.api import cursors, render
+from webapp.api.bill_answer import (
+    OLDER_ITEMS,
+    bill_answer,
+    bill_id_in,
+    older_items_cursor,
+    wanted_currency,
+)
+from webapp.api.blueprint import api
+from webapp.api.body import expected_version, json_object, json_object_or_nothing
+from webapp.api.negotiation import idempotency_key
+from webapp.api.parameters import limit, parameters
+from webapp.identity.access import allow
+from webapp.identity.caller import origin
+from webapp.identity.roles import Role
+from webapp.system import System, system
+
+LONGEST_SEARCH = 255
+FILTERS = ("customer_id", "status", "currency", "from", "to", "q")
+
+
+@api.post("/bills")
+@allow(Role.OPERATOR)
+def open_bill() -> Response:
+    parameters()
+    body = json_object(("customer_id", "period_start", "period_end"))
+    customer_id = parse_external_id(body.get("customer_id"))
+    period = Period.parse(body.get("period_start"), body.get("period_end"))
+    opened = commands.open_bill(system(), origin(idempotency_key()), customer_id, period)
+    return bill_answer(system(), opened.bill, replayed=opened.replayed)
+
+
+@api.get("/bills/<bill_id>")
+@allow(Role.VIEWER)
+def show_bill(bill_id: str) -> Response:
+    asked = parameters("currency", "cursor")
+    id_ = bill_id_in(bill_id)
+    before = cursors.read(asked.get("cursor"), OLDER_ITEMS, str(id_))
+    if before is not None:
+        return _with_older_items(system(), id_, before, asked.get("currency"))
+    bill = queries.bill(system(), id_)
+    return bill_answer(system(), bill, queries.wanted_currency(system(), bill, asked.get("currency")))
+
+
+def _with_older_items(system: System, bill_id: UUID, before: int, currency: str | None) -> Response:
+    bill, items = queries.bill_with_items(system, bill_id, before=before)
+    read = queries.read(system, bill, queries.wanted_currency(system, bill, currency))
+    cursor = older_items_cursor(bill, items[0].position if items else 1)
+    texts = render.array(render.line_item(item) for item in items)
+    return render.answer({"data": render.bill(read, texts, cursor)})
+
+
+@api.get("/bills")
+@allow(Role.VIEWER)
+def list_bills() -> Response:
+    asked = parameters(*FILTERS, "limit", "cursor")
+    wanted, size = _filter(asked), limit(asked)
+    listing = ("bills", *(asked.get(name) for name in FILTERS))
+    before = cursors.read(asked.get("cursor"), *listing)
+    bills = queries.bills(system(), wanted, limit=size + 1, before=UUID(before) if before else None)
+    shown = bills[:size]
+    cursor = cursors.sign(str(shown[-1].id), *listing) if len(bills) > size else None
+    texts = (render.bill(queries.read(system(), bill)) for bill in shown)
+    return render.answer({"data": render.array(texts), "next_cursor": render.to_json(cursor)})
+
+
+def _filter(asked: dict[str, str]) -> BillFilter:
+    return BillFilter(
+        customer_id=parse_external_id(asked["customer_id"]) if "customer_id" in asked else None,
+        status=_status(asked["status"]) if "status" in asked else None,
+        currency=money.currency(asked["currency"]).code if "currency" in asked else None,
+        ends_after=parse_instant(asked["from"], "from") if "from" in asked else None,
+        starts_before=parse_instant(asked["to"], "to") if "to" in asked else None,
+        text=parse_text(asked.get("q"), "q", longest=LONGEST_SEARCH, required=False).strip() or None,
+    )
+
+
+def _status(text: str) -> BillStatus:
+    try:
+        return BillStatus(text)
+    except ValueError:
+        raise InvalidArgument("status must be open, closing or closed", field="status") from None
+
+
+@api.post("/bills/<bill_id>/period")
+@allow(Role.OPERATOR)
+def change_period(bill_id: str) -> Response:
+    id_ = bill_id_in(bill_id)
+    currency = wanted_currency(system(), id_)
+    body = json_object(("period_end", "expected_version"))
+    if body.get("period_end") in (None, ""):
+        raise InvalidArgument("period_end is required", reason="required", field="period_end")
+    end, seen = parse_instant(body["period_end"], "period_end"), expected_version(body)
+    changed = commands.change_period(system(), origin(idempotency_key()), id_, end, expected_version=seen)
+    return bill_answer(system(), changed.bill, currency, replayed=changed.replayed)
+
+
+@api.post("/bills/<bill_id>/close")
+@allow(Role.OPERATOR)
+def close_bill(bill_id: str) -> Response:
+    """200 with the closed bill; 202 with one that will be: its closing is stored and carried out by itself."""
+    id_ = bill_id_in(bill_id)
+    currency = wanted_currency(system(), id_)
+    seen = expected_version(json_object_or_nothing(("expected_version",)))
+    closed = commands.close_bill(system(), origin(idempotency_key()), id_, expected_version=seen)
+    status = 200 if closed.bill.is_closed else 202
+    return bill_answer(system(), closed.bill, currency, status=status, replayed=closed.replayed)

@@ -1,0 +1,113 @@
+"""Request bodies: JSON in UTF-8, read strictly. What could be read in two ways is refused."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Mapping
+from decimal import Decimal, InvalidOperation
+from typing import Any, NoReturn
+
+from flask import request
+from werkzeug.exceptions import HTTPException
+
+from billing.errors import InvalidArgument, MalformedRequest
+from webapp.api.errors import TooLarge
+from webapp.api.negotiation import refuse_other_than_json
+
+LONGEST_BODY = 64 * 1024
+LONGEST_BATCH = 2 * 1024 * 1024
+LONGEST_NUMBER = 100
+HIGHEST_VERSION = 2**63 - 1
+
+
+def json_object(fields: Collection[str], *, limit: int = LONGEST_BODY) -> dict[str, Any]:
+    """The body's object, holding none but these fields; numbers are Decimal, exactly as written."""
+    refuse_other_than_json()
+    return _object(_bytes(limit), fields)
+
+
+def json_object_or_nothing(fields: Collection[str]) -> dict[str, Any]:
+    """As json_object; an empty body, whatever it says it is, has no field."""
+    body = _bytes(LONGEST_BODY)
+    if not body:
+        return {}
+    refuse_other_than_json()
+    return _object(body, fields)
+
+
+def refuse_unknown(found: Mapping[str, Any], fields: Collection[str]) -> None:
+    for name in found:
+        if name not in fields:
+            raise InvalidArgument("unknown field", reason="unknown_field", field=name[:100])
+
+
+def expected_version(found: Mapping[str, Any]) -> int | None:
+    """The version the caller has seen: a whole number, or not there."""
+    if "expected_version" not in found:
+        return None
+    value = found["expected_version"]
+    if not isinstance(value, Decimal) or not 1 <= value <= HIGHEST_VERSION or value != int(value):
+        raise InvalidArgument("expected_version must be a whole number", field="expected_version")
+    return int(value)
+
+
+def _bytes(limit: int) -> bytes:
+    """At most `limit` bytes: more is refused by its Content-Length, or when the limit is met."""
+    if request.content_length is not None and request.content_length > limit:
+        raise TooLarge
+    body = _read(limit + 1)
+    if len(body) > limit:
+        raise TooLarge
+    return body
+
+
+def _read(most: int) -> bytes:
+    """A chunked body is cut off there without a word."""
+    request.max_content_length = most
+    try:
+        return request.get_data(cache=False)
+    except HTTPException:
+        raise
+    except Exception as error:  # each server has its own for a body that is badly framed
+        raise MalformedRequest("the request body could not be read") from error
+
+
+def _object(body: bytes, fields: Collection[str]) -> dict[str, Any]:
+    try:
+        value = _DECODER.decode(body.decode("utf-8"))
+    except (ValueError, RecursionError):
+        raise MalformedRequest from None
+    if not isinstance(value, dict):
+        raise MalformedRequest("the request body must be a JSON object")
+    refuse_unknown(value, fields)
+    return value
+
+
+def _number(token: str) -> Decimal:
+    if len(token) > LONGEST_NUMBER:
+        raise MalformedRequest(f"numbers cannot be longer than {LONGEST_NUMBER} characters")
+    try:
+        return Decimal(token)
+    except InvalidOperation:  # an exponent beyond any sense
+        raise MalformedRequest("a number is out of range") from None
+
+
+def _no_constant(token: str) -> NoReturn:
+    raise MalformedRequest(f"{token} is not JSON")
+
+
+def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise MalformedRequest("a field is there twice", reason="duplicate_field", field=twice[:100])
+    return found
+
+
+_DECODER = json.JSONDecoder(
+    parse_float=_number,
+    parse_int=_number,
+    parse_constant=_no_constant,
+    object_pairs_hook=_without_duplicates,
+)

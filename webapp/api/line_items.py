@@ -1,0 +1,76 @@
+"""Line items: add one, with or without waiting, and list them."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import Any
+from uuid import UUID
+
+from flask import Response
+
+from billing.bill import LineItemDraft
+from billing.identifiers import parse_id
+from billing.ledger.requests import LineItemRequestNotFound
+from webapp import commands, queries
+from webapp.api import cursors, render
+from webapp.api.bill_answer import bill_answer, bill_id_in, wanted_currency
+from webapp.api.blueprint import PATH, api
+from webapp.api.body import json_object
+from webapp.api.negotiation import idempotency_key, prefers_async
+from webapp.api.parameters import limit, parameters
+from webapp.identity.access import allow
+from webapp.identity.caller import origin
+from webapp.identity.roles import Role
+from webapp.system import System, system
+
+FIELDS = ("description", "quantity", "unit_price", "currency")
+
+
+@api.post("/bills/<bill_id>/line-items")
+@allow(Role.OPERATOR)
+def add_line_item(bill_id: str) -> Response:
+    """200 with the bill and the item; 202 when the caller prefers not to wait for the outcome."""
+    id_ = bill_id_in(bill_id)
+    currency = wanted_currency(system(), id_)
+    draft = parse_draft(json_object(FIELDS), offered=system().supported_currencies)
+    if prefers_async():
+        return _request_line_item(system(), id_, draft)
+    bill, item, replayed = commands.add_line_item(system(), origin(idempotency_key()), id_, draft)
+    beside = {"line_item": render.line_item(item)}
+    return bill_answer(system(), bill, currency, added=item, beside=beside, replayed=replayed)
+
+
+def parse_draft(found: Mapping[str, Any], *, offered: Collection[str]) -> LineItemDraft:
+    values = (found.get(name) for name in FIELDS)
+    return LineItemDraft.parse(*values, offered=offered)
+
+
+def _request_line_item(system: System, bill_id: UUID, draft: LineItemDraft) -> Response:
+    stored = commands.request_line_item(system, origin(idempotency_key()), bill_id, draft)
+    response = render.answer({"data": render.line_item_request(stored)}, status=202, replayed=stored.replayed)
+    response.headers["Location"] = f"{PATH}/bills/{bill_id}/line-item-requests/{stored.id}"
+    response.headers["Preference-Applied"] = "respond-async"
+    return response
+
+
+@api.get("/bills/<bill_id>/line-item-requests/<request_id>")
+@allow(Role.VIEWER)
+def show_line_item_request(bill_id: str, request_id: str) -> Response:
+    parameters()
+    id_ = bill_id_in(bill_id)
+    stored = queries.line_item_request(system(), id_, parse_id(request_id, LineItemRequestNotFound))
+    return render.answer({"data": render.line_item_request(stored)})
+
+
+@api.get("/bills/<bill_id>/line-items")
+@allow(Role.VIEWER)
+def list_line_items(bill_id: str) -> Response:
+    asked = parameters("limit", "cursor")
+    id_, size = bill_id_in(bill_id), limit(asked)
+    listing = ("line-items", str(id_))
+    after = cursors.read(asked.get("cursor"), *listing) or 0
+    items = queries.line_items(system(), id_, after=after, limit=size + 1)
+    shown = items[:size]
+    cursor = cursors.sign(shown[-1].position, *listing) if len(items) > size else None
+    texts = (render.line_item(item) for item in shown)
+    return render.answer({"data": render.array(texts), "next_cursor": render.to_json(cursor)})

@@ -1,0 +1,91 @@
+"""The rates in use."""
+
+from __future__ import annotations
+
+from decimal import Context, Decimal
+from typing import Any
+from uuid import UUID
+
+from flask import Response
+
+from billing import money
+from billing.clock import rfc3339
+from billing.deliveries import Quarantined
+from billing.errors import RateSnapshotNotFound, UnsupportedCurrency
+from billing.identifiers import parse_id
+from billing.rates import BASE, RATE_MISSING, RateSnapshot
+from webapp import commands, queries
+from webapp.api import render
+from webapp.api.blueprint import api
+from webapp.api.parameters import parameters
+from webapp.identity.access import allow
+from webapp.identity.caller import origin
+from webapp.identity.roles import Role
+from webapp.rates import RatesInUse
+from webapp.system import system
+
+# Rates per another base are quotients, for reading; conversions compute with the stored rates.
+_FOR_READING = Context(prec=12)
+
+
+@api.get("/rates")
+@allow(Role.VIEWER)
+def show_rates() -> Response:
+    asked = parameters("base")
+    base = asked.get("base", BASE)
+    rates = queries.current_rates(system())
+    _refuse_unknown_base(base, rates.snapshot)
+    value = {**render.rates_in_use(rates), **_figures(rates, base)}
+    pending = queries.quarantined_rates(system())
+    if pending is not None:
+        value["quarantined"] = _quarantined(pending)
+    return render.answer({"data": render.to_json(value)})
+
+
+def _refuse_unknown_base(base: str, snapshot: RateSnapshot | None) -> None:
+    known = snapshot is not None and base in snapshot.rates
+    if not known and base not in system().supported_currencies and base != BASE:
+        raise UnsupportedCurrency(field="base")
+
+
+def _figures(rates: RatesInUse, base: str) -> dict[str, Any]:
+    """Units of each currency per 1 of the base; none when there is no rate of the base."""
+    snapshot = rates.snapshot
+    if snapshot is None or base not in snapshot.rates:
+        return {"base": base, "rates": {}, "reason": RATE_MISSING}
+    per_base = {code: _per(snapshot, code, base) for code in sorted(snapshot.rates)}
+    age_s = int(snapshot.age(rates.as_of).total_seconds())
+    return {"base": base, "age_seconds": age_s, "rates": per_base}
+
+
+def _per(snapshot: RateSnapshot, code: str, base: str) -> str:
+    rate = snapshot.rates[code]
+    return money.plain(rate if base == snapshot.base else _quotient(rate, snapshot.rates[base]))
+
+
+def _quotient(rate: Decimal, of: Decimal) -> Decimal:
+    return _FOR_READING.divide(rate, of)
+
+
+def _quarantined(pending: Quarantined) -> dict[str, Any]:
+    moves = [
+        {"currency": move.currency, "before": money.plain(move.before), "after": money.plain(move.after)}
+        for move in pending.moves
+    ]
+    return {
+        "snapshot_id": str(pending.snapshot.id),
+        "updated_at": rfc3339(pending.snapshot.provider_time),
+        "fetched_at": rfc3339(pending.snapshot.fetched_at),
+        "agreeing_fetches": pending.agreeing_fetches,
+        "moves": moves,
+    }
+
+
+@api.post("/rates/<snapshot_id>/accept")
+@allow(Role.ADMIN)
+def accept_rates(snapshot_id: str) -> Response:
+    """An admin's word that rates in quarantine are right."""
+    parameters()
+    id_: UUID = parse_id(snapshot_id, RateSnapshotNotFound)
+    accepted = commands.accept_rates(system(), origin(), id_)
+    return render.answer({"data": render.to_json({"snapshot_id": str(accepted.id), "state": "accepted"})})

@@ -1,0 +1,182 @@
+"""The API's values as JSON text. Decimals are strings; instants are UTC with six decimals."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from flask import Response, g
+
+from billing import money
+from billing.bill import Bill, Customer, LineItem
+from billing.clock import rfc3339
+from billing.ledger.events import Event
+from billing.ledger.requests import StoredRequest
+from billing.rates import Conversion
+from webapp.api.errors import envelope
+from webapp.queries import ReadBill
+from webapp.rates import RatesInUse
+
+_ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
+to_json = _ENCODER.encode
+
+
+def answer(parts: Mapping[str, str], *, status: int = 200, replayed: bool = False) -> Response:
+    """An object whose members are JSON text already."""
+    members = ",".join(f'"{name}":{text}' for name, text in parts.items())
+    response = Response(f"{{{members}}}\n", status=status, mimetype="application/json")
+    if replayed:
+        response.headers["Idempotent-Replayed"] = "true"
+    return response
+
+
+def array(texts: Iterable[str]) -> str:
+    return f"[{','.join(texts)}]"
+
+
+def bill(read: ReadBill, line_items: str | None = None, next_cursor: str | None = None) -> str:
+    """A Bill; `line_items` is a JSON array, and None leaves the items and their cursor out."""
+    value = _bill(read)
+    if line_items is None:
+        return to_json(value)
+    return f'{to_json(value)[:-1]},"line_items":{line_items},"next_cursor":{to_json(next_cursor)}}}'
+
+
+def _bill(read: ReadBill) -> dict[str, Any]:
+    bill = read.bill
+    value = {
+        "id": str(bill.id),
+        "customer_id": bill.customer.external_id,
+        "customer": {"name": bill.customer.name, "billing_address": bill.customer.billing_address},
+        "status": bill.status,
+        "period_start": rfc3339(bill.period.start),
+        "period_end": rfc3339(bill.period.end),
+        "workflow_id": bill.workflow_id,
+        "version": bill.version,
+        "item_count": bill.item_count,
+        "created_at": rfc3339(bill.created_at),
+        "updated_at": rfc3339(bill.updated_at),
+    }
+    value.update(_closing(bill))
+    payables = bill.payables
+    value["total"] = {
+        "by_currency": {code: money.plain(amount) for code, amount in bill.subtotals},
+        "converted": {conversion.to.code: _conversion(conversion) for conversion in read.conversions},
+    }
+    value["payable"] = {
+        payable.currency.code: {
+            "amount": money.plain_minor(payable.amount, payable.currency),
+            "rounding": money.plain(payable.rounding),
+        }
+        for payable in payables
+    }
+    value["rates"] = rates_in_use(read.rates)
+    return value
+
+
+def _closing(bill: Bill) -> dict[str, Any]:
+    """What only a bill that is closing, or closed, has."""
+    value: dict[str, Any] = {}
+    for name in ("close_requested_at", "effective_at", "closed_at"):
+        instant = getattr(bill, name)
+        if instant is not None:
+            value[name] = rfc3339(instant)
+    if bill.close_reason is not None:
+        value["close_reason"] = bill.close_reason
+    if bill.number is not None:
+        value["number"] = bill.number
+    if bill.seller is not None:
+        value["seller"] = {
+            "name": bill.seller.name,
+            "address": bill.seller.address,
+            "tax_id": bill.seller.tax_id,
+        }
+    return value
+
+
+def _conversion(conversion: Conversion) -> dict[str, Any]:
+    snapshot = conversion.snapshot
+    provider_time = rfc3339(snapshot.provider_time) if snapshot else None
+    if conversion.amount is None:
+        return {"amount": None, "reason": conversion.reason, "missing": list(conversion.missing)}
+    amount = money.plain_minor(conversion.amount, conversion.to)
+    return {"amount": amount, "rate_updated_at": provider_time}
+
+
+def rates_in_use(rates: RatesInUse) -> dict[str, Any]:
+    """Which rates the conversions beside it used; `frozen` ones never change again."""
+    snapshot = rates.snapshot
+    if snapshot is None:
+        return {"snapshot_id": None, "frozen": rates.frozen}
+    return {
+        "snapshot_id": str(snapshot.id),
+        "provider": snapshot.provider,
+        "updated_at": rfc3339(snapshot.provider_time),
+        "fetched_at": rfc3339(snapshot.fetched_at),
+        "sample": snapshot.sample,
+        "stale": rates.stale,
+        "frozen": rates.frozen,
+    }
+
+
+def line_item(item: LineItem) -> str:
+    value = {
+        "id": str(item.id),
+        "bill_id": str(item.bill_id),
+        "position": item.position,
+        "description": item.description,
+        "currency": item.currency,
+        "quantity": money.plain(item.quantity),
+        "unit_price": money.plain(item.unit_price),
+        "total": money.plain(item.total),
+        "created_at": rfc3339(item.created_at),
+    }
+    if item.reverses is not None:
+        value["reverses"] = str(item.reverses)
+        value["reason"] = item.reason or ""
+    return to_json(value)
+
+
+def line_item_request(stored: StoredRequest) -> str:
+    value: dict[str, Any] = {
+        "id": str(stored.id),
+        "bill_id": str(stored.bill_id),
+        "state": stored.state,
+        "created_at": rfc3339(stored.created_at),
+    }
+    if stored.decided_at is not None:
+        value["decided_at"] = rfc3339(stored.decided_at)
+    if stored.item_id is not None:
+        value["line_item_id"] = str(stored.item_id)
+    if stored.error is not None:
+        details = {"reason": stored.error["reason"], "request_id": g.request_id}
+        value["error"] = envelope(stored.error["code"], stored.error["message"], details)
+    return to_json(value)
+
+
+def customer(customer: Customer) -> str:
+    return to_json(
+        {
+            "id": customer.external_id,
+            "name": customer.name,
+            "email": customer.email,
+            "billing_address": customer.billing_address,
+            "version": customer.version,
+            "created_at": rfc3339(customer.created_at),
+            "updated_at": rfc3339(customer.updated_at),
+        }
+    )
+
+
+def event(event: Event) -> str:
+    return to_json(
+        {
+            "type": event.type,
+            "version": event.version,
+            "occurred_at": rfc3339(event.occurred_at),
+            "actor": {"kind": event.actor.kind, "id": event.actor.id, "name": event.actor.name},
+            "request_id": event.request_id,
+            "data": dict(event.data),
+        }
+    )

@@ -1,0 +1,11 @@
+"""Every route of the API: importing this is what puts them on the blueprint."""
+
+from __future__ import annotations
+
+from webapp.api import batches, bills, customers, errors, events, line_items, negotiation, rates, reversals
+from webapp.api.blueprint import api
+
+__all__ = ["api", "batches", "bills", "customers", "errors", "events", "line_items", "rates", "reversals"]
+
+errors.register(api)
+negotiation.register(api)

@@ -1,0 +1,81 @@
+"""The web application: the one file that knows every part of it."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+
+from flask import Flask
+from flask_sqlalchemy import SQLAlchemy
+from flask_wtf.csrf import CSRFProtect
+from htmx_flask import Htmx
+
+from billing.ledger import database
+from billing.ledger.base import Base
+from webapp import headers, health, logs
+from webapp.api.errors import answer_unroutable
+from webapp.api.routes import api
+from webapp.assets import assets
+from webapp.config import Config
+from webapp.identity import access, api_keys, sessions
+from webapp.pages.blueprint import pages
+from webapp.system import System
+
+PROJECT = Path(__file__).resolve().parents[1]
+LARGEST_FORM = 256 * 1024
+
+db = SQLAlchemy(model_class=Base)
+csrf = CSRFProtect()
+
+
+def create_app(config: Config | None = None) -> Flask:
+    """Connects to nothing; raises SettingsInvalid, or AccessUndeclared for a route that says nothing."""
+    config = config or Config.from_environment()
+    app = Flask(__name__, template_folder=str(PROJECT / "templates"), static_folder=str(PROJECT / "static"))
+    app.config.from_mapping(_flask_config(config))
+    app.url_map.merge_slashes = False
+    logs.configure(config.log_level)
+    db.init_app(app)
+    with app.app_context():
+        system = System(config, db.engine)
+    app.extensions["pave"] = system
+    _add_layers(app, system)
+    app.register_blueprint(health.health)
+    app.register_blueprint(api)
+    app.register_blueprint(pages)
+    app.register_blueprint(assets)
+    access.public(app.view_functions["static"])
+    access.refuse_undeclared(app)
+    return app
+
+
+def _add_layers(app: Flask, system: System) -> None:
+    """What happens around every view, outermost first: CSRF is looked at once the caller was let in."""
+    headers.name_requests(app)
+    logs.log_requests(app)
+    headers.protect_answers(app, https=system.config.is_https)
+    answer_unroutable(app)
+    access.guard(
+        app,
+        api=partial(api_keys.authenticate, system.engine),
+        pages=partial(sessions.authenticate, system.engine),
+    )
+    Htmx(app)
+    csrf.init_app(app)
+    csrf.exempt(api)
+
+
+def _flask_config(config: Config) -> dict[str, object]:
+    return {
+        "SECRET_KEY": config.secret_key,
+        "SQLALCHEMY_DATABASE_URI": database.psycopg_url(config.settings.database_url),
+        "SQLALCHEMY_ENGINE_OPTIONS": database.engine_options(),
+        # `__Host-` makes browsers insist on Secure and on this very host; plain HTTP on localhost can't have it.
+        "SESSION_COOKIE_NAME": "__Host-session" if config.is_https else "session",
+        "SESSION_COOKIE_SECURE": config.is_https,
+        "SESSION_COOKIE_HTTPONLY": True,
+        "SESSION_COOKIE_SAMESITE": "Lax",
+        "SESSION_COOKIE_PATH": "/",
+        "WTF_CSRF_TIME_LIMIT": None,  # as long as the session
+        "MAX_CONTENT_LENGTH": LARGEST_FORM,
+    }

@@ -1,0 +1,113 @@
+"""What can be done, by a page or through the API: the ledger decides, then the bill's workflow is told.
+
+What the ledger has committed is done; telling the workflow never waits and never fails (closing waits
+two seconds at most). Every function raises the errors of the ledger function it calls.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from uuid import UUID
+
+from billing.bill import Bill, Customer, LineItem, LineItemDraft
+from billing.errors import RateSnapshotNotFound
+from billing.ledger import bills, customers, line_items, reads, requests
+from billing.ledger import rates as stored_rates
+from billing.ledger.bills import Written
+from billing.ledger.line_items import Accepted, Entry
+from billing.ledger.requests import StoredRequest
+from billing.origin import Origin
+from billing.period import Period
+from billing.rates import RateSnapshot
+from webapp.system import System
+
+CLOSE_WAIT_S = 2.0
+
+
+def open_bill(system: System, origin: Origin, customer_id: str, period: Period) -> Written:
+    written = bills.open_bill(system.engine, origin, customer_id, period)
+    if not written.replayed:
+        system.workflows.opened(written.bill)
+    return written
+
+
+def add_line_item(system: System, origin: Origin, bill_id: UUID, draft: LineItemDraft) -> tuple[Bill, LineItem, bool]:
+    """The bill with its new totals, the item, and whether an earlier request with this key added it."""
+    bill, item, replayed = line_items.add(system.engine, origin, bill_id, draft)
+    if not replayed:
+        system.workflows.changed(bill)
+    return bill, item, replayed
+
+
+def add_line_items(
+    system: System,
+    origin: Origin,
+    bill_id: UUID,
+    entries: Sequence[Entry],
+    *,
+    call: tuple[str, bytes] | None = None,
+) -> Accepted:
+    """Up to 1,000 items with an outcome each; `call` is the key and fingerprint of the whole."""
+    accepted = line_items.add_all(system.engine, origin, bill_id, entries, call=call)
+    if any(outcome.item is not None and not outcome.replayed for outcome in accepted.outcomes):
+        system.workflows.changed(accepted.bill)
+    return accepted
+
+
+def request_line_item(system: System, origin: Origin, bill_id: UUID, draft: LineItemDraft) -> StoredRequest:
+    """Stores the item for the bill's workflow to add: a promise of an outcome, not of an addition."""
+    stored = requests.store(system.engine, origin, bill_id, draft)
+    if stored.state == "pending":
+        system.workflows.line_item_requested(bill_id, stored.id)
+    return stored
+
+
+def reverse_line_item(
+    system: System, origin: Origin, bill_id: UUID, item_id: UUID, reason: str
+) -> tuple[Bill, LineItem, bool]:
+    """As add_line_item: the item that came back is the reversing one."""
+    bill, item, replayed = line_items.reverse(system.engine, origin, bill_id, item_id, reason)
+    if not replayed:
+        system.workflows.changed(bill)
+    return bill, item, replayed
+
+
+def change_period(
+    system: System, origin: Origin, bill_id: UUID, end: datetime, *, expected_version: int | None = None
+) -> Written:
+    written = bills.change_period(system.engine, origin, bill_id, end, expected_version=expected_version)
+    if not written.replayed:
+        system.workflows.period_changed(written.bill)
+    return written
+
+
+def close_bill(system: System, origin: Origin, bill_id: UUID, *, expected_version: int | None = None) -> Written:
+    """Commits the wish, then gives the workflow two seconds: the bill is closed by then, or `closing`."""
+    wished = bills.request_close(system.engine, origin, bill_id, expected_version=expected_version)
+    if wished.bill.is_closed:
+        return wished
+    system.workflows.close(wished.bill, wait_s=CLOSE_WAIT_S)
+    return Written(reads.bill(system.engine, bill_id), replayed=wished.replayed)
+
+
+def register_customer(
+    system: System, origin: Origin, external_id: str, details: Mapping[str, str]
+) -> tuple[Customer, bool]:
+    """The customer, and whether an earlier request with this key registered it."""
+    return customers.register(system.engine, origin, external_id, details)
+
+
+def edit_customer(system: System, origin: Origin, external_id: str, details: Mapping[str, str]) -> Customer:
+    return customers.edit(system.engine, origin, external_id, details)
+
+
+def accept_rates(system: System, origin: Origin, snapshot_id: UUID) -> RateSnapshot:
+    """An admin's word that quarantined rates are right. Said again while they are in use, it changes nothing."""
+    try:
+        return stored_rates.accept_quarantined(system.engine, origin, snapshot_id)
+    except RateSnapshotNotFound:
+        current = stored_rates.current(system.engine, samples=False)
+        if current is None or current.id != snapshot_id:
+            raise
+        return current

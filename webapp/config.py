@@ -1,0 +1,58 @@
+"""What the web process needs to know, read once; it refuses to start when something is missing."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from urllib.parse import urlsplit
+
+from billing.settings import Settings, SettingsInvalid, required
+
+SHORTEST_SECRET = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """`settings` are those that the worker shares. `secret_key` signs cookies and cursors."""
+
+    settings: Settings
+    secret_key: str = field(repr=False)
+    public_url: str = "http://localhost:8000"
+    log_level: str = "INFO"
+
+    @property
+    def is_https(self) -> bool:
+        return self.public_url.startswith("https://")
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Config:
+        """Raises SettingsInvalid with a sentence that names the variable."""
+        port = environment.get("PORT") or "8000"
+        return cls(
+            settings=Settings.from_environment(environment),
+            secret_key=_secret_key(environment),
+            public_url=_public_url(environment.get("PUBLIC_URL") or f"http://localhost:{port}"),
+            log_level=_log_level(environment.get("LOG_LEVEL") or "INFO"),
+        )
+
+
+def _secret_key(environment: Mapping[str, str]) -> str:
+    secret = required(environment, "SECRET_KEY")
+    if len(secret) < SHORTEST_SECRET:
+        raise SettingsInvalid(f"SECRET_KEY must have at least {SHORTEST_SECRET} characters")
+    return secret
+
+
+def _public_url(text: str) -> str:
+    address = urlsplit(text)
+    if address.scheme not in {"http", "https"} or not address.hostname:
+        raise SettingsInvalid(f"PUBLIC_URL must begin with https:// or http:// and name a host, not {text!r}")
+    return text.rstrip("/")
+
+
+def _log_level(text: str) -> str:
+    level = text.upper()
+    if level not in {"DEBUG", "INFO", "WARNING", "ERROR"}:
+        raise SettingsInvalid(f"LOG_LEVEL must be debug, info, warning or error, not {text!r}")
+    return level

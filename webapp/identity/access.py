@@ -1,0 +1,71 @@
+"""The declared table of who may do what: every route says it, or the application doesn't start."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from flask import Flask, current_app, g, request
+
+from billing.errors import PermissionDenied, Unauthenticated
+from webapp.identity.caller import Caller
+from webapp.identity.roles import Role
+
+View = TypeVar("View", bound=Callable[..., Any])
+Authenticate = Callable[[], Caller | None]
+
+_DECLARATION = "access_declared"
+PUBLIC = "public"
+
+
+class AccessUndeclared(Exception):
+    """A route doesn't say who may use it."""
+
+
+def allow(role: Role) -> Callable[[View], View]:
+    """Declares that this role, and those that include it, may use the route. Stands next to the route."""
+
+    def declare(view: View) -> View:
+        setattr(view, _DECLARATION, role)
+        return view
+
+    return declare
+
+
+def public(view: View) -> View:
+    """Declares that everybody may use the route."""
+    setattr(view, _DECLARATION, PUBLIC)
+    return view
+
+
+def declared(app: Flask, endpoint: str) -> Role | str | None:
+    """A role, PUBLIC, or None for a route that declares nothing."""
+    return getattr(app.view_functions[endpoint], _DECLARATION, None)
+
+
+def refuse_undeclared(app: Flask) -> None:
+    """Raises AccessUndeclared, naming every route that forgot."""
+    forgot = sorted({rule.endpoint for rule in app.url_map.iter_rules() if declared(app, rule.endpoint) is None})
+    if forgot:
+        raise AccessUndeclared(f"these routes don't declare who may use them: {', '.join(forgot)}")
+
+
+def guard(app: Flask, *, api: Authenticate, pages: Authenticate) -> None:
+    """Lets in who may come in, before anything else looks at the request."""
+
+    @app.before_request
+    def admit() -> None:
+        if request.endpoint is None or request.method == "OPTIONS":
+            return  # nothing will run: no such route, or the list of its methods
+        needed = declared(current_app, request.endpoint)
+        authenticate = api if request.blueprint == "api" else pages
+        if needed != PUBLIC:
+            g.caller = _admitted(authenticate(), needed)
+
+
+def _admitted(caller: Caller | None, needed: Role | str | None) -> Caller:
+    if caller is None:
+        raise Unauthenticated
+    if not isinstance(needed, Role) or not caller.role.includes(needed):
+        raise PermissionDenied
+    return caller

@@ -1,0 +1,82 @@
+"""One line of JSON for each request and each fault, without anybody's name, text or secret."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import time
+import traceback
+from collections.abc import Iterator
+
+import structlog
+from flask import Flask, Response, g, request
+
+log = structlog.get_logger()
+
+
+class _Stderr:
+    """Looked up at each line, since whoever runs us may exchange it."""
+
+    def msg(self, line: str) -> None:
+        sys.stderr.write(line + "\n")
+
+    debug = info = warning = error = critical = exception = msg
+
+
+def configure(level: str) -> None:
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.JSONRenderer(),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelName(level)),
+        logger_factory=lambda *_: _Stderr(),
+    )
+
+
+def log_requests(app: Flask) -> None:
+    """Names the route, never the address: addresses may carry what must not be in a log."""
+
+    @app.before_request
+    def start() -> None:
+        g.started_s = time.perf_counter()
+
+    @app.after_request
+    def finish(response: Response) -> Response:
+        caller = g.get("caller")
+        log.info(
+            "request",
+            request_id=g.get("request_id"),
+            method=request.method,
+            route=request.url_rule.rule if request.url_rule else None,
+            status=response.status_code,
+            ms=round((time.perf_counter() - g.get("started_s", time.perf_counter())) * 1000, 1),
+            actor=f"{caller.actor.kind}:{caller.actor.id}" if caller else None,
+        )
+        return response
+
+
+def fault(error: BaseException) -> None:
+    """A bug, or a failure nobody foresaw: what it was and where, but not what it said, which may name people."""
+    log.error(
+        "fault",
+        request_id=g.get("request_id"),
+        route=request.url_rule.rule if request.url_rule else None,
+        chain=[_described(cause) for cause in _chain(error)],
+    )
+
+
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
+
+
+def _described(error: BaseException) -> dict[str, object]:
+    frames = traceback.extract_tb(error.__traceback__)
+    return {
+        "type": f"{type(error).__module__}.{type(error).__qualname__}",
+        "sqlstate": getattr(getattr(error, "orig", error), "sqlstate", None),
+        "at": [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in frames],
+    }

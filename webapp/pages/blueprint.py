@@ -1,0 +1,26 @@
+"""The pages: what staff see in a browser. One module a noun; `webapp/pages/routes.py` loads them all."""
+
+from __future__ import annotations
+
+from flask import Blueprint
+
+from webapp.pages import environment, errors
+
+pages = Blueprint("pages", __name__)
+environment.register(pages)
+errors.register(pages)
+
+# The modules below add their routes to `pages`, so they come after it.
+from webapp.pages import (  # noqa: E402, F401
+    bills,
+    changes,
+    closures,
+    customers,
+    events,
+    line_items,
+    periods,
+    rates,
+    reversals,
+    sessions,
+    workflows,
+)

@@ -1,0 +1,106 @@
+"""What changed on a bill since a page was rendered: the fragments that bring the page up to date.
+
+An open page asks every second and a half; so does every answer to a change made on it, so that there is one
+way in which a page follows its bill.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from flask import Response, request
+from flask.typing import ResponseReturnValue
+
+from billing.bill import Bill, LineItem
+from billing.ledger.events import Event
+from webapp import queries
+from webapp.identity.access import allow
+from webapp.identity.roles import Role
+from webapp.pages.bills import parse_bill_id
+from webapp.pages.blueprint import pages
+from webapp.pages.rendering import render
+from webapp.pages.shown import (
+    EVENTS_SHOWN,
+    ITEMS_SHOWN,
+    reversed_items,
+    shown_bill,
+    shown_events,
+    shown_items,
+)
+from webapp.system import System, system
+
+
+@dataclass(frozen=True, slots=True)
+class PageState:
+    """What the asking page shows: items from `oldest` to `newest`, events up to `version`."""
+
+    seen: str
+    newest: int
+    oldest: int
+    version: int
+    currency: str | None
+
+    @classmethod
+    def of_request(cls) -> PageState:
+        values = request.values
+        return cls(
+            values.get("seen", ""),
+            values.get("newest", 0, type=int),
+            values.get("oldest", 0, type=int),
+            values.get("version", 0, type=int),
+            values.get("shown_currency") or None,
+        )
+
+
+@pages.get("/bills/<bill_id>/changes")
+@allow(Role.VIEWER)
+def show_changes(bill_id: str) -> ResponseReturnValue:
+    state = PageState.of_request()
+    bill = queries.bill(system(), parse_bill_id(bill_id))
+    shown = shown_bill(system(), bill, state.currency)
+    if shown.seen == state.seen:
+        return Response(status=204)
+    return render("bills/changes.html", **changes(system(), bill, state))
+
+
+def changes(system: System, bill: Bill, state: PageState) -> dict[str, Any]:
+    """For `bills/_changes.html`: the page has all of it after the swap, nothing twice."""
+    items, items_swap = _new_items(system, bill, state)
+    events, events_swap = _new_events(system, bill, state)
+    on_page = [item for item in items if item.reverses is not None] if items_swap == "afterbegin" else []
+    return {
+        "shown": shown_bill(system, bill, state.currency),
+        "new_items": shown_items(system, items, fresh_after=state.newest),
+        "items_swap": items_swap,
+        "taken_back": _on_page(reversed_items(system, bill.id, on_page), state),
+        "new_events": events,
+        "events_swap": events_swap,
+    }
+
+
+def _new_items(system: System, bill: Bill, state: PageState) -> tuple[Sequence[LineItem], str]:
+    """Those that the page lacks; all that a page shows, in their stead, when it lacks more than that."""
+    if bill.item_count - state.newest > ITEMS_SHOWN:
+        _, newest = queries.bill_with_items(system, bill.id, limit=ITEMS_SHOWN, before=bill.item_count + 1)
+        return newest, "innerHTML"
+    if bill.item_count == state.newest:
+        return (), "afterbegin"
+    found = queries.line_items(system, bill.id, after=state.newest, limit=bill.item_count - state.newest)
+    return found, "afterbegin"
+
+
+def _new_events(system: System, bill: Bill, state: PageState) -> tuple[Sequence[Event], str]:
+    """Newest first, as the page has them."""
+    if bill.version - state.version > EVENTS_SHOWN:
+        return shown_events(system, bill)[0], "innerHTML"
+    if bill.version == state.version:
+        return (), "afterbegin"
+    found = queries.bill_events(system, bill.id, after_version=state.version, limit=bill.version - state.version)
+    return list(reversed(found)), "afterbegin"
+
+
+def _on_page(items: Sequence[Any], state: PageState) -> list[Any]:
+    """New ones come with their marks; of the others only those that the page shows are swapped."""
+    return [shown for shown in items if state.oldest <= shown.item.position <= state.newest]

@@ -1,0 +1,101 @@
+"""What a page says when it can't do what was asked: whole pages, or a notice on the page that is open."""
+
+from __future__ import annotations
+
+from urllib.parse import urlsplit
+
+from flask import Blueprint, Response, redirect, request, url_for
+from flask.typing import ResponseReturnValue
+from flask_wtf.csrf import CSRFError
+from werkzeug.exceptions import HTTPException
+
+from billing.errors import BillingError, NotFound, PermissionDenied, ResourceExhausted, Unauthenticated, Unavailable
+from webapp import logs
+from webapp.pages.rendering import local_path, render, wants_fragment
+
+NOTICES = {
+    400: ("This request could not be read", "Go back, reload the page and try again."),
+    403: ("Your role does not allow this", "An administrator can change what you may do."),
+    404: ("There is nothing here", "The address is wrong, or what it named is gone."),
+    405: ("This address takes no such request", "Go back and use the buttons of the page."),
+    413: ("That was too much text", "Shorten it and try again."),
+    429: ("Too many requests", "Wait a minute and try again."),
+    500: ("Something went wrong on our side", "Nothing is lost. Try again; if it stays, report the reference below."),
+    503: (
+        "The database can't be reached",
+        "What was stored is safe. Try again in a moment: what you sent is stored once, even if sent twice.",
+    ),
+}
+SESSION_CHANGED = ("This page is too old", "Your session changed since it was loaded. Reload the page and try again.")
+
+
+def register(pages: Blueprint) -> None:
+    pages.register_error_handler(BillingError, _refused)
+    pages.register_error_handler(CSRFError, _session_changed)
+    pages.register_error_handler(Exception, _failed)
+    # Addresses that no route has belong to no blueprint; those of the API are answered before this.
+    pages.app_errorhandler(HTTPException)(_refused_by_http)
+    pages.app_errorhandler(Unauthenticated)(_sign_in)
+
+
+def notice(status: int, title: str, advice: str) -> Response:
+    """As a page, or for htmx as a notice above the page that stays as it is, with all that was typed."""
+    if not wants_fragment():
+        return render("errors/page.html", status=status, title=title, advice=advice)
+    response = render("errors/_notice.html", status=status, title=title, advice=advice)
+    response.headers["HX-Retarget"] = "#notices"
+    response.headers["HX-Reswap"] = "innerHTML"
+    return response
+
+
+def _refused(error: BillingError) -> ResponseReturnValue:
+    if isinstance(error, Unauthenticated):
+        return _sign_in(error)
+    status = _status_of(error)
+    title, advice = NOTICES[status]
+    response = notice(status, title, advice)
+    if isinstance(error, Unavailable | ResourceExhausted):
+        response.headers["Retry-After"] = str(error.retry_after_s)
+    return response
+
+
+def _status_of(error: BillingError) -> int:
+    kinds = {PermissionDenied: 403, NotFound: 404, ResourceExhausted: 429, Unavailable: 503}
+    return next((status for kind, status in kinds.items() if isinstance(error, kind)), 400)
+
+
+def _sign_in(_error: BillingError) -> ResponseReturnValue:
+    """To the sign-in page, and back afterwards to where one was."""
+    if wants_fragment():
+        address = url_for("pages.new_session", next=_open_page())
+        return Response(status=401, headers={"HX-Redirect": address})
+    back = request.full_path.rstrip("?") if request.method == "GET" else None
+    return redirect(url_for("pages.new_session", next=back if back != "/" else None), 303)
+
+
+def _open_page() -> str | None:
+    """The path of the page from which htmx asked."""
+    address = urlsplit(request.htmx.current_url or "")  # type: ignore[attr-defined]
+    return local_path(f"{address.path}?{address.query}" if address.query else address.path)
+
+
+def _session_changed(_error: CSRFError) -> ResponseReturnValue:
+    return notice(400, *SESSION_CHANGED)
+
+
+def _refused_by_http(error: HTTPException) -> ResponseReturnValue:
+    """Redirects and the like stay what they are."""
+    if error.code is None or error.code < 400:
+        return error.get_response()
+    status = error.code if error.code in NOTICES else (400 if error.code < 500 else 500)
+    response = notice(status, *NOTICES[status])
+    if error.code == 405:
+        response.headers["Allow"] = dict(error.get_headers())["Allow"]
+    return response
+
+
+def _failed(error: Exception) -> ResponseReturnValue:
+    if isinstance(error, HTTPException):
+        return _refused_by_http(error)
+    logs.fault(error)
+    return notice(500, *NOTICES[500])

@@ -1,0 +1,25 @@
+"""What happened to a bill."""
+
+from __future__ import annotations
+
+from flask import request
+from flask.typing import ResponseReturnValue
+
+from webapp import queries
+from webapp.identity.access import allow
+from webapp.identity.roles import Role
+from webapp.pages.bills import parse_bill_id
+from webapp.pages.blueprint import pages
+from webapp.pages.rendering import render, wants_fragment
+from webapp.pages.shown import shown_events
+from webapp.system import system
+
+
+@pages.get("/bills/<bill_id>/events")
+@allow(Role.VIEWER)
+def list_events(bill_id: str) -> ResponseReturnValue:
+    """Those before a version: below those that the page shows, or as a page of their own."""
+    bill = queries.bill(system(), parse_bill_id(bill_id))
+    events, older_events = shown_events(system(), bill, before=request.args.get("before", type=int))
+    template = "events/_events.html" if wants_fragment() else "events/index.html"
+    return render(template, bill=bill, events=events, older_events=older_events)

@@ -1,0 +1,47 @@
+"""Dates and times as a browser's fields give them: UTC, as the labels beside them say."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime, timedelta
+
+from billing.clock import parse_instant
+from billing.errors import InvalidArgument
+
+_LOCAL = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(?P<seconds>:\d\d(?:\.\d{1,6})?)?", re.ASCII)
+
+
+def rfc3339_of(text: str, field: str) -> str:
+    """A datetime-local value as an RFC 3339 instant in UTC; one with its own offset stays as it is.
+
+    Raises InvalidArgument in the words of the page.
+    """
+    text = text.strip()
+    local = _LOCAL.fullmatch(text)
+    if local:
+        text = text.replace(" ", "T") + ("Z" if local["seconds"] else ":00Z")
+    if text:
+        try:
+            parse_instant(text, field)
+        except InvalidArgument:
+            raise InvalidArgument(f"{field} must be a date and a time, such as 2026-12-01 00:00", field=field) from None
+    return text
+
+
+def day_start(text: str, field: str) -> datetime | None:
+    """The first instant of a day in UTC; None for an empty field."""
+    if not text:
+        return None
+    try:
+        return datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=UTC)
+    except ValueError:
+        raise InvalidArgument("Not a date; write 2026-12-01", field=field) from None
+
+
+def day_after(text: str, field: str) -> datetime | None:
+    """The first instant after a day in UTC; None for an empty field."""
+    start = day_start(text, field)
+    try:
+        return start + timedelta(days=1) if start else None
+    except OverflowError:
+        raise InvalidArgument("Not a date; write 2026-12-01", field=field) from None

@@ -1,0 +1,73 @@
+"""Adding lines to a bill, and the older ones of a long bill."""
+
+from __future__ import annotations
+
+from flask import request, url_for
+from flask.typing import ResponseReturnValue
+
+from billing.bill import Bill, LineItemDraft
+from webapp import commands, queries
+from webapp.identity.access import allow
+from webapp.identity.caller import origin
+from webapp.identity.roles import Role
+from webapp.pages.bill_page import bill_page, blank_line_item
+from webapp.pages.bills import parse_bill_id
+from webapp.pages.blueprint import pages
+from webapp.pages.changes import PageState, changes
+from webapp.pages.forms import REFUSALS, Form
+from webapp.pages.rendering import render, see_other, wants_fragment
+from webapp.pages.shown import ITEMS_SHOWN, shown_items
+from webapp.system import system
+
+
+@pages.post("/bills/<bill_id>/line-items")
+@allow(Role.OPERATOR)
+def add_line_item(bill_id: str) -> ResponseReturnValue:
+    bill_uuid, form = parse_bill_id(bill_id), Form.submitted()
+    try:
+        bill, item, _ = commands.add_line_item(system(), origin(form.key), bill_uuid, _draft(form))
+    except REFUSALS as refusal:
+        return _refused(bill_id, form.refused(refusal))
+    if not wants_fragment():
+        return see_other(url_for("pages.show_bill", bill_id=bill.id, added=item.position))
+    return _row_and_changes(bill, blank_line_item(item.currency))
+
+
+def _draft(form: Form) -> LineItemDraft:
+    return LineItemDraft.parse(
+        form["description"].strip(),
+        form.number("quantity"),
+        form.number("unit_price"),
+        form["currency"],
+        offered=system().supported_currencies,
+    )
+
+
+def _refused(bill_id: str, form: Form) -> ResponseReturnValue:
+    if not wants_fragment():
+        return bill_page(parse_bill_id(bill_id), form=form)
+    return _row_and_changes(queries.bill(system(), parse_bill_id(bill_id)), form)
+
+
+def _row_and_changes(bill: Bill, form: Form) -> ResponseReturnValue:
+    """The row for the next line, and everything by which the open page lags behind the bill."""
+    return render(
+        "line_items/added.html",
+        status=form.status,
+        form=form,
+        focus=True,
+        offered=system().supported_currencies,
+        **changes(system(), bill, PageState.of_request()),
+    )
+
+
+@pages.get("/bills/<bill_id>/line-items")
+@allow(Role.VIEWER)
+def list_line_items(bill_id: str) -> ResponseReturnValue:
+    """The items before a position, below those that the page shows; without script, a page of them."""
+    before = request.args.get("before", type=int)
+    if not wants_fragment():
+        return see_other(url_for("pages.show_bill", bill_id=bill_id, before=before))
+    bill, items = queries.bill_with_items(system(), parse_bill_id(bill_id), limit=ITEMS_SHOWN, before=before)
+    oldest = items[0].position if items else 0
+    return render("line_items/older.html", bill=bill, items=shown_items(system(), items), oldest=oldest)

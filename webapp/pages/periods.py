@@ -1,0 +1,54 @@
+"""Moving the end of a bill's period."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from uuid import UUID
+
+from flask import flash, url_for
+from flask.typing import ResponseReturnValue
+
+from billing.clock import parse_instant
+from billing.errors import InvalidArgument
+from webapp import commands, queries
+from webapp.formatting import input_instant, instant
+from webapp.identity.access import allow
+from webapp.identity.caller import origin
+from webapp.identity.roles import Role
+from webapp.pages.bills import parse_bill_id
+from webapp.pages.blueprint import pages
+from webapp.pages.forms import REFUSALS, Form
+from webapp.pages.inputs import rfc3339_of
+from webapp.pages.rendering import page_or_dialog, see_other
+from webapp.system import system
+
+
+@pages.get("/bills/<bill_id>/period")
+@allow(Role.OPERATOR)
+def edit_period(bill_id: str) -> ResponseReturnValue:
+    bill = queries.bill(system(), parse_bill_id(bill_id))
+    return _period_form(bill.id, Form({"period_end": input_instant(bill.period.end)}))
+
+
+@pages.post("/bills/<bill_id>/period")
+@allow(Role.OPERATOR)
+def change_period(bill_id: str) -> ResponseReturnValue:
+    bill_uuid, form = parse_bill_id(bill_id), Form.submitted()
+    try:
+        written = commands.change_period(system(), origin(form.key), bill_uuid, parse_end(form))
+    except REFUSALS as refusal:
+        return _period_form(bill_uuid, form.refused(refusal))
+    flash(f"The bill now closes by itself on {instant(written.bill.period.end)} UTC.")
+    return see_other(url_for("pages.show_bill", bill_id=bill_id))
+
+
+def parse_end(form: Form) -> datetime:
+    text = rfc3339_of(form["period_end"], "period_end")
+    if not text:
+        raise InvalidArgument("period_end is required", reason="required", field="period_end")
+    return parse_instant(text, "period_end")
+
+
+def _period_form(bill_id: UUID, form: Form) -> ResponseReturnValue:
+    bill = queries.bill(system(), bill_id)
+    return page_or_dialog("periods/edit.html", status=form.status, bill=bill, form=form)

@@ -1,0 +1,148 @@
+"""What the bill's templates are given: everything computed, nothing left for a template to work out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from uuid import UUID
+
+from billing.bill import Bill, LineItem
+from billing.ledger.events import Event
+from billing.money import Payable
+from billing.origin import Actor
+from billing.rates import Conversion
+from webapp import queries
+from webapp.formatting import duration
+from webapp.rates import RatesInUse
+from webapp.system import System
+
+ITEMS_SHOWN = 50
+EVENTS_SHOWN = 8
+
+
+@dataclass(frozen=True, slots=True)
+class ShownItem:
+    """A line item with the one that took it back, if any. `fresh`: it has just arrived."""
+
+    item: LineItem
+    reversal: LineItem | None
+    author: Actor | None
+    fresh: bool = False
+
+    @property
+    def is_reversal(self) -> bool:
+        return self.item.reverses is not None
+
+    @property
+    def is_reversible(self) -> bool:
+        return self.reversal is None and not self.is_reversal
+
+
+@dataclass(frozen=True, slots=True)
+class TotalsLine:
+    """One currency: what accrued, what is payable, and that payable in the currency of the whole."""
+
+    payable: Payable
+    converted: Decimal | None
+
+
+@dataclass(frozen=True, slots=True)
+class ShownTotals:
+    bill: Bill
+    rates: RatesInUse
+    conversion: Conversion
+    lines: tuple[TotalsLine, ...]
+
+    @property
+    def needs_rates(self) -> bool:
+        """Whether the figure of the whole depends on any rate."""
+        return bool(set(self.bill.currencies) - {self.conversion.to.code})
+
+    @property
+    def is_exact(self) -> bool:
+        return all(not line.payable.rounding for line in self.lines)
+
+
+@dataclass(frozen=True, slots=True)
+class ShownBill:
+    """`seen` stands for everything on an open page that may change by itself, but for items and events."""
+
+    bill: Bill
+    totals: ShownTotals
+    now: datetime
+
+    @property
+    def is_accruing(self) -> bool:
+        return self.bill.is_open and self.now < self.bill.period.end
+
+    @property
+    def closes_in(self) -> str | None:
+        """None once the end has passed."""
+        return duration(self.bill.period.end - self.now) if self.is_accruing else None
+
+    @property
+    def elapsed_percent(self) -> int:
+        period = self.bill.period
+        share = (self.now - period.start) / (period.end - period.start)
+        return min(100, max(0, int(share * 100)))
+
+    @property
+    def seen(self) -> str:
+        rates = self.totals.rates
+        snapshot = rates.snapshot.id if rates.snapshot else "none"
+        parts = (self.bill.version, snapshot, rates.stale, self.closes_in, self.totals.conversion.to.code)
+        return "~".join(str(part).replace(" ", "") for part in parts)
+
+
+def shown_bill(system: System, bill: Bill, currency: str | None) -> ShownBill:
+    """Raises UnsupportedCurrency for one that is neither offered nor on the bill."""
+    return ShownBill(bill, shown_totals(system, bill, currency), queries.current_rates(system).as_of)
+
+
+def shown_totals(system: System, bill: Bill, currency: str | None) -> ShownTotals:
+    wanted = queries.wanted_currency(system, bill, currency or None) or usual_currency(system, bill)
+    rates, conversion = queries.in_currency(system, bill, wanted)
+    converted: Mapping[str, Decimal] = {leg.payable.currency.code: leg.converted for leg in conversion.legs}
+    lines = tuple(TotalsLine(payable, converted.get(payable.currency.code)) for payable in bill.payables)
+    return ShownTotals(bill, rates, conversion, lines)
+
+
+def usual_currency(system: System, bill: Bill) -> str:
+    """In which a bill is shown when nobody asks for another: its only currency, else the first offered."""
+    return bill.currencies[0] if len(bill.currencies) == 1 else system.supported_currencies[0]
+
+
+def offered_currencies(system: System, bill: Bill) -> Sequence[str]:
+    """In which the whole bill can be shown: the bill's own first."""
+    return tuple(dict.fromkeys((*bill.currencies, *system.supported_currencies)))
+
+
+def shown_items(system: System, items: Sequence[LineItem], *, fresh_after: int | None = None) -> list[ShownItem]:
+    """Newest first. Those after the position `fresh_after` are marked as just arrived."""
+    reversals = queries.reversals(system, items)
+    authors = queries.authors(system, items)
+    return [
+        ShownItem(
+            item,
+            reversals.get(item.id),
+            authors.get(item.added_in_version),
+            fresh=fresh_after is not None and item.position > fresh_after,
+        )
+        for item in reversed(items)
+    ]
+
+
+def reversed_items(system: System, bill_id: UUID, reversing: Sequence[LineItem]) -> list[ShownItem]:
+    """The items that these took back, as they look from now on."""
+    taken_back = [queries.line_item(system, bill_id, item.reverses) for item in reversing if item.reverses is not None]
+    return shown_items(system, taken_back)
+
+
+def shown_events(system: System, bill: Bill, *, before: int | None = None) -> tuple[Sequence[Event], int | None]:
+    """Newest first, none newer than this bill; and where to go on for older ones, if there are any."""
+    newest = bill.version + 1 if before is None else min(before, bill.version + 1)
+    found = queries.latest_bill_events(system, bill.id, before_version=newest, limit=EVENTS_SHOWN + 1)
+    events = found[:EVENTS_SHOWN]
+    return events, events[-1].version if len(found) > EVENTS_SHOWN else None

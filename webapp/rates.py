@@ -1,0 +1,85 @@
+"""The rates a reader's figures are converted by, remembered so that a request seldom asks for them."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import OrderedDict
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import Engine
+
+from billing.bill import Bill
+from billing.ledger import rates as stored_rates
+from billing.ledger.clock import now
+from billing.ledger.database import single_statement
+from billing.rates import RateSnapshot
+from billing.settings import Settings
+
+CURRENT_FOR_S = 1.0
+FROZEN_KEPT = 256
+
+
+@dataclass(frozen=True, slots=True)
+class RatesInUse:
+    """What a bill is converted by. `frozen` ones, of a closed bill, never change; others are indicative.
+
+    `snapshot` is None when there are no rates: then conversions are unavailable. `stale` was judged at
+    `as_of`: now, or the cut-off of a closed bill.
+    """
+
+    snapshot: RateSnapshot | None
+    stale: bool
+    frozen: bool
+    as_of: datetime
+
+
+class RatesReader:
+    """Keeps the current snapshot for a second and frozen ones for good, as they are immutable."""
+
+    def __init__(self, engine: Engine, settings: Settings):
+        self._engine = engine
+        self._settings = settings
+        self._current: RatesInUse | None = None
+        self._read_at_s = 0.0
+        self._reading = threading.Lock()
+        self._frozen: OrderedDict[UUID, RateSnapshot] = OrderedDict()
+
+    def of_bill(self, bill: Bill) -> RatesInUse:
+        """A closed bill's own rates, however late it is read; else the current ones."""
+        if not bill.is_closed or bill.effective_at is None:
+            return self.current()
+        snapshot = self._by_id(bill.rate_snapshot_id) if bill.rate_snapshot_id else None
+        stale = snapshot is not None and snapshot.is_stale(bill.effective_at, self._settings.rates_stale_after)
+        return RatesInUse(snapshot, stale, frozen=True, as_of=bill.effective_at)
+
+    def current(self) -> RatesInUse:
+        """One thread asks again; meanwhile the others use what was known a second ago."""
+        known = self._current
+        if known is not None and time.monotonic() - self._read_at_s < CURRENT_FOR_S:
+            return known
+        if self._reading.acquire(blocking=known is None):
+            try:
+                self._current = known = self._read()
+                self._read_at_s = time.monotonic()
+            finally:
+                self._reading.release()
+        assert known is not None
+        return known
+
+    def _read(self) -> RatesInUse:
+        snapshot = stored_rates.current(self._engine, samples=self._settings.sample_rates)
+        with single_statement(self._engine) as connection:
+            instant = now(connection)
+        stale = snapshot is not None and snapshot.is_stale(instant, self._settings.rates_stale_after)
+        return RatesInUse(snapshot, stale, frozen=False, as_of=instant)
+
+    def _by_id(self, snapshot_id: UUID) -> RateSnapshot:
+        found = self._frozen.get(snapshot_id)
+        if found is None:
+            found = self._frozen[snapshot_id] = stored_rates.snapshot_by_id(self._engine, snapshot_id)
+            while len(self._frozen) > FROZEN_KEPT:
+                self._frozen.popitem(last=False)
+        return found
