@@ -2,6 +2,7 @@
 
 import fcntl
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -178,7 +179,9 @@ class Supervisor:
 def say(line: str) -> None:
     """Prints, and goes on when nobody reads any more: the terminal may be gone before we are."""
     with suppress(OSError, ValueError):
-        print(line, flush=True)
+        # In one piece: threads that forward output write as well.
+        sys.stdout.write(line + "\n")
+        sys.stdout.flush()
 
 
 def _reason(exit_code: int | None) -> str:

@@ -18,7 +18,7 @@ def plain(amount: Decimal, code: str | None = None) -> str:
 
 
 def figure(amount: Decimal, code: str | None = None) -> str:
-    """For people: `plain` with thousands grouped and a true minus sign (-1864.6 -> −1,864.6)."""
+    """For people: `plain` with thousands grouped (1,864.6), and a true minus sign."""
     whole, point, decimals = plain(amount, code).lstrip("-").partition(".")
     sign = MINUS if amount < 0 else ""
     return f"{sign}{int(whole):,}{point}{decimals}"

@@ -12,7 +12,7 @@ from sqlalchemy import Engine, text
 from billing.bill import Bill
 from billing.errors import BillNotFound
 from billing.ledger.database import snapshot, transaction
-from billing.ledger.reads import read_bill
+from billing.ledger.reads import bills_by_id
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +62,7 @@ def behind(engine: Engine, *, quiet_for: timedelta, limit: int, after: UUID | No
         rows = connection.execute(
             _BEHIND, {"quiet_for": quiet_for, "limit": limit, "after": after or UUID(int=0)}
         ).all()
-        return [read_bill(connection, row.id) for row in rows]
+        return bills_by_id(connection, [row.id for row in rows])
 
 
 _BEHIND = text(
@@ -73,18 +73,6 @@ _BEHIND = text(
     ORDER BY b.id LIMIT :limit
     """
 )
-
-
-def unstarted(engine: Engine, *, older_than: timedelta, limit: int) -> Sequence[Bill]:
-    """Bills for which no workflow has run yet."""
-    query = text(
-        "SELECT b.id FROM bills b JOIN bill_workflows w ON w.bill_id = b.id"
-        " WHERE w.heard_version = 0 AND w.finished_at IS NULL AND b.created_at < billing_now() - :age"
-        " ORDER BY b.id LIMIT :limit"
-    )
-    with snapshot(engine) as connection:
-        rows = connection.execute(query, {"age": older_than, "limit": limit}).all()
-        return [read_bill(connection, row.id) for row in rows]
 
 
 def beat(engine: Engine, worker: str) -> None:

@@ -32,6 +32,13 @@ def read_bill(connection: Connection, bill_id: UUID) -> Bill:
     return _bills_of(connection, [row])[0]
 
 
+def bills_by_id(connection: Connection, ids: Sequence[UUID]) -> list[Bill]:
+    """Those that exist, in the order of their ids."""
+    return _bills_of(
+        connection, connection.execute(select(_BILLS).where(_BILLS.c.id.in_(ids)).order_by(_BILLS.c.id)).all()
+    )
+
+
 def bill(engine: Engine, bill_id: UUID) -> Bill:
     with snapshot(engine) as connection:
         return read_bill(connection, bill_id)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 from flask import current_app
@@ -29,7 +30,12 @@ def read(cursor: str | None, *listing: str | None) -> Any:
 
 
 def _serializer() -> URLSafeSerializer:
-    return URLSafeSerializer(current_app.secret_key or "", salt="cursor")
+    return _serializer_with(current_app.secret_key or "")
+
+
+@cache
+def _serializer_with(secret: str | bytes) -> URLSafeSerializer:
+    return URLSafeSerializer(secret, salt="cursor")
 
 
 def _bad_cursor() -> InvalidArgument:

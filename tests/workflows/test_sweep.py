@@ -1,0 +1,129 @@
+"""The sweep makes good what was missed: workflows never started, versions never heard, requests never taken up."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import Engine
+
+from billing.bill import CloseReason
+from billing.ledger import bills, line_items, progress, reads, requests
+from billing.origin import Origin
+from billing.settings import Settings
+from tests.billing.ledger.conftest import draft
+from tests.workflows.conftest import OpenBill, serving, state_when
+from workflows import sweep as sweeping
+from workflows.messages import figures_of
+from workflows.sweep import Sweep
+from workflows.telling import start
+
+
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Waits that let the quicker ways go first would only make these tests slow."""
+    for name in ("WORKFLOW_PATIENCE", "SIGNAL_PATIENCE"):
+        monkeypatch.setattr(sweeping, name, timedelta(milliseconds=200))
+    monkeypatch.setattr(sweeping, "CATCH_UP_EVERY_S", 0.3)
+
+
+@asynccontextmanager
+async def sweeping_too(settings: Settings, engine: Engine) -> AsyncIterator[None]:
+    async with serving(settings, engine) as client:
+        task = asyncio.create_task(Sweep(engine, settings, lambda: client).run())
+        yield
+        task.cancel()
+
+
+def without_temporal(settings: Settings, engine: Engine) -> asyncio.Task[None]:
+    return asyncio.create_task(Sweep(engine, settings, lambda: None).run())
+
+
+async def eventually(wanted: object, wait_s: float = 30) -> None:
+    deadline = asyncio.get_running_loop().time() + wait_s
+    while not wanted():  # type: ignore[operator]
+        assert asyncio.get_running_loop().time() < deadline
+        await asyncio.sleep(0.05)
+
+
+def test_a_bill_without_a_workflow_gets_one(
+    engine: Engine, origin: Origin, settings: Settings, open_bill: OpenBill
+) -> None:
+    async def scenario() -> None:
+        opened = open_bill()
+        line_items.add(engine, origin, opened.id, draft())
+        async with sweeping_too(settings, engine):
+            await eventually(lambda: progress.heard(engine, opened.id).version == 2)
+
+    asyncio.run(scenario())
+
+
+def test_what_a_workflow_has_not_heard_is_sent_again(
+    engine: Engine, origin: Origin, settings: Settings, open_bill: OpenBill
+) -> None:
+    async def scenario() -> None:
+        opened = open_bill()
+        async with sweeping_too(settings, engine):
+            async with serving(settings, engine) as client:
+                handle = await start(client, settings.temporal_task_queue, figures_of(opened))
+                line_items.add(engine, origin, opened.id, draft())
+                longer = bills.change_period(engine, origin, opened.id, opened.period.end + timedelta(days=1)).bill
+                state = await state_when(handle, lambda s: s.recorded_version == 3)
+            assert state.figures.period_end == longer.period.end
+
+    asyncio.run(scenario())
+
+
+def test_a_wish_is_carried_out_and_a_request_decided_without_temporal(
+    engine: Engine, origin: Origin, settings: Settings, open_bill: OpenBill
+) -> None:
+    async def scenario() -> None:
+        wished, asked = open_bill(), open_bill()
+        stored = requests.store(engine, origin, asked.id, draft())
+        bills.request_close(engine, origin, wished.id)
+        task = without_temporal(settings, engine)
+        await eventually(lambda: reads.bill(engine, wished.id).is_closed)
+        await eventually(lambda: requests.read(engine, asked.id, stored.id).state == "added")
+        task.cancel()
+
+    asyncio.run(scenario())
+
+
+def test_what_is_due_closes_within_a_second_of_its_end(engine: Engine, settings: Settings, open_bill: OpenBill) -> None:
+    async def scenario() -> None:
+        task = without_temporal(settings, engine)
+        await asyncio.sleep(1)
+        opened = open_bill(ends_in=timedelta(seconds=1.3))
+        await eventually(lambda: reads.bill(engine, opened.id).is_closed)
+        task.cancel()
+        closed = reads.bill(engine, opened.id)
+        assert closed.closed_at
+        assert closed.close_reason is CloseReason.PERIOD_END
+        assert timedelta(0) < closed.closed_at - opened.period.end < timedelta(seconds=1)
+
+    asyncio.run(scenario())
+
+
+def test_the_workflow_of_a_bill_that_the_sweep_closed_finishes(
+    engine: Engine, origin: Origin, settings: Settings, open_bill: OpenBill
+) -> None:
+    async def scenario() -> None:
+        opened = open_bill()
+        async with sweeping_too(settings, engine):
+            await eventually(lambda: progress.heard(engine, opened.id).version == 1)
+            bills.request_close(engine, origin, opened.id)
+            await eventually(lambda: progress.heard(engine, opened.id).finished)
+
+    asyncio.run(scenario())
+
+
+def test_a_worker_gives_signs_of_life(engine: Engine, settings: Settings) -> None:
+    async def scenario() -> None:
+        task = without_temporal(settings, engine)
+        await eventually(lambda: progress.last_beat_age(engine) is not None)
+        task.cancel()
+
+    asyncio.run(scenario())
