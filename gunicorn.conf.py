@@ -1,6 +1,7 @@
 """The web server's settings, in production (Procfile) and under bin/dev alike."""
 
 import os
+import sys
 from pathlib import Path
 
 bind = f"{os.environ.get('BIND_ADDRESS', '0.0.0.0')}:{os.environ.get('PORT', '8000')}"  # noqa: S104 - a proxy reaches it
@@ -24,3 +25,11 @@ loglevel = os.environ.get("GUNICORN_LOG_LEVEL", "info")
 control_socket_disable = True
 # Heartbeats are file times: in memory, so that a busy disk doesn't look like a hung worker.
 worker_tmp_dir = "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108 - memory, not a shared file
+
+
+def worker_exit(server: object, worker: object) -> None:
+    """The Temporal SDK can abort while the interpreter ends, after all work is done: end without that."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    code = getattr(sys.exc_info()[1], "code", 0)
+    os._exit(code if isinstance(code, int) else 1)

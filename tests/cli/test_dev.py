@@ -62,15 +62,14 @@ class DevRun:
 
     @property
     def api_key(self) -> str:
-        return re.findall(r"API key +(\S+)", self.output)[0]
+        return str(re.findall(r"API key +(\S+)", self.output)[0])
 
     def open_bill(self) -> dict[str, str]:
         """With the very command it printed."""
         command = self.output[self.output.rindex("curl ") :]
         done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=True)
-        answer = json.loads(done.stdout)
-        assert "data" in answer, answer
-        return answer["data"]
+        bill: dict[str, str] = json.loads(done.stdout)["data"]
+        return bill
 
     def status(self, path: str) -> int | None:
         headers = {"Authorization": f"Bearer {self.api_key}"}

@@ -1,0 +1,84 @@
+"""An open page follows its bill."""
+
+import re
+
+from billing.ledger import bills
+from webapp.pages.element_ids import element_id
+
+
+def state_of(page, bill):
+    values = {e.attributes["name"]: e.attributes["value"] for e in page.id(element_id(bill, "live")).all("input")}
+    if page.has("oldest-item"):
+        values["oldest"] = page.id("oldest-item").attributes["value"]
+    return values | {"shown_currency": page.id("shown-currency").attributes["value"]}
+
+
+def changes(operator, bill, state, status=200):
+    query = "&".join(f"{name}={value}" for name, value in state.items())
+    return operator.open(f"/bills/{bill.id}/changes?{query}", htmx=True, status=status)
+
+
+def test_nothing_is_sent_while_nothing_changed(operator, new_bill, add):
+    bill = new_bill()
+    add(bill)
+    state = state_of(operator.open(f"/bills/{bill.id}"), bill)
+    changes(operator, bill, state, status=204)
+
+
+def test_lines_totals_and_events_of_others_arrive_once(operator, new_bill, add):
+    bill = new_bill()
+    add(bill, description="known")
+    state = state_of(operator.open(f"/bills/{bill.id}"), bill)
+    item = add(bill, description="news", code="GEL")
+    fragment = changes(operator, bill, state)
+    (rows,) = fragment.all("tbody", **{"hx-swap-oob": f"afterbegin:#{element_id(bill, 'items')}"})
+    assert [row.attributes["id"] for row in rows.all("tr")] == [element_id(item)]
+    assert "fresh" in rows.all("tr")[0].attributes["class"]
+    assert fragment.id(element_id(bill, "total-GEL"))
+    assert [e.attributes["id"] for e in fragment.all("li")] == ["event-3"]
+    assert not fragment.has("add-row")
+    changes(operator, bill, state_of(fragment, bill), status=204)
+
+
+def test_a_page_that_lags_far_behind_gets_its_newest_lines_anew(operator, new_bill, add):
+    bill = new_bill()
+    state = state_of(operator.open(f"/bills/{bill.id}"), bill)
+    for _ in range(51):
+        add(bill)
+    fragment = changes(operator, bill, state)
+    (rows,) = fragment.all("tbody", **{"hx-swap-oob": f"innerHTML:#{element_id(bill, 'items')}"})
+    assert len(rows.all("tr")) == 50
+    (events,) = fragment.all("ol", **{"hx-swap-oob": f"innerHTML:#{element_id(bill, 'events')}"})
+    assert len([e for e in events.all("li") if "id" in e.attributes]) == 8
+
+
+def test_only_lines_that_the_page_shows_are_marked_as_reversed(operator, new_bill, add, engine, origin):
+    from billing.ledger import line_items
+
+    bill = new_bill()
+    items = [add(bill) for _ in range(52)]
+    state = state_of(operator.open(f"/bills/{bill.id}"), bill)
+    for item in (items[0], items[51]):
+        line_items.reverse(engine, origin, bill.id, item.id, "wrong")
+    fragment = changes(operator, bill, state)
+    assert fragment.has(element_id(items[51]))
+    assert not fragment.has(element_id(items[0]))
+
+
+def test_a_bill_that_closes_elsewhere_says_so_on_the_open_page(operator, new_bill, engine, origin):
+    bill = new_bill()
+    state = state_of(operator.open(f"/bills/{bill.id}"), bill)
+    bills.request_close(engine, origin, bill.id)
+    fragment = changes(operator, bill, state)
+    assert "finishes by itself" in fragment.id(element_id(bill, "header")).text
+    assert "takes no more lines" in fragment.id("add-problem").text
+    assert fragment.id(element_id(bill, "live")).attributes["hx-trigger"] == "every 1500ms"
+
+
+def test_every_piece_of_the_answer_has_its_place(operator, new_bill, add):
+    bill = new_bill()
+    state = state_of(operator.open(f"/bills/{bill.id}"), bill)
+    add(bill)
+    changes(operator, bill, state)
+    outside = re.sub(r"<template>.*?</template>", "", operator.answer.text, flags=re.DOTALL)
+    assert not outside.strip()
