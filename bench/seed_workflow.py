@@ -58,9 +58,7 @@ class SeedBill:
         return self._status
 
     async def _store(self, item: Item) -> None:
-        total = await workflow.execute_activity(
-            store_item, item, start_to_close_timeout=timedelta(seconds=15)
-        )
+        total = await workflow.execute_activity(store_item, item, start_to_close_timeout=timedelta(seconds=15))
         known = Decimal(self._totals.get(item.currency, "0"))
         self._totals[item.currency] = str(known + Decimal(total))
 
@@ -79,7 +77,15 @@ async def store_item(item: Item) -> str:
                                    created_at, added_in_version)
            VALUES (%s, nextval('bench_positions'), %s, %s, %s, %s, %s, %s, clock_timestamp(), 2)
            ON CONFLICT DO NOTHING""",
-        [item.bill_id, uuid.UUID(item.id), item.description, item.currency, quantity, unit_price, quantity * unit_price],
+        [
+            item.bill_id,
+            uuid.UUID(item.id),
+            item.description,
+            item.currency,
+            quantity,
+            unit_price,
+            quantity * unit_price,
+        ],
     )
     return str(quantity * unit_price)
 

@@ -15,48 +15,37 @@ INSERT = """
     SELECT %s, nextval('bench_positions'), r.*, clock_timestamp(), 2
     FROM unnest(%s::uuid[], %s::text[], %s::text[], %s::numeric[], %s::numeric[], %s::numeric[]) AS r
 """
-LONGEST_S = 60.0
 
 
-class BatchCalls:
-    """Through the API, one call after the other, each under a key."""
-
-    def __init__(self, stack: Stack, bills: SystemBills) -> None:
-        self._port = stack.ports["system"]
-        self._bills = bills
-
-    def measure(self, rows: int, calls: int) -> Sample:
-        ask = self._bills.adding_batches(self._bills.opened(1)[0], rows)
-        return _counted(calls, rows, lambda: self._call(ask))
-
-    def _call(self, ask: load.Ask) -> Sample:
-        # No window: exactly one request, the connection included.
-        return load.run(self._port, 1, ask, seconds=0.0, warm_up_s=0.0)
+def called(stack: Stack, bills: SystemBills, rows: int, calls: int) -> Sample:
+    """Through the API, each call under a key, onto a new bill."""
+    ask = bills.adding_batches(bills.opened(1)[0], rows)
+    return _of_items(load.in_turn(stack.ports["system"], [ask(0) for _ in range(calls)]), rows)
 
 
-class PlainInserts:
-    """No HTTP, no JSON: psycopg, the insert, the commit."""
-
-    def __init__(self, stack: Stack, bills: PlainBills) -> None:
-        self._database = stack.plain
-        self._bills = bills
-
-    def measure(self, rows: int, calls: int) -> Sample:
-        bill = self._bills.opened(1)[0]
-        return _counted(calls, rows, lambda: self._insert(bill, rows))
-
-    def _insert(self, bill: str, rows: int) -> Sample:
-        items = [item(number) for number in range(rows)]
-        quantities = [Decimal(one["quantity"]) for one in items]
-        prices = [Decimal(one["unit_price"]) for one in items]
-        columns = (
-            [uuid.uuid4() for _ in items],
-            [one["description"] for one in items],
-            [one["currency"] for one in items],
-            quantities,
-            prices,
-            [quantity * price for quantity, price in zip(quantities, prices, strict=True)],
-        )
+def inserted(stack: Stack, bills: PlainBills, rows: int, inserts: int) -> Sample:
+    """No HTTP and no JSON: psycopg, the insert, its commit."""
+    bill, result = bills.opened(1)[0], Sample(0.0)
+    for _ in range(inserts):
+        columns = _columns(rows)
         began = time.perf_counter()
-        self._database.execute(INSERT, [bill, *columns])
-        return Sample(0.0, [(time.perf_counter() - began) * 1000])
+        stack.plain.execute(INSERT, [bill, *columns])
+        took_s = time.perf_counter() - began
+        result.latencies_ms.append(took_s * 1000)
+        result.window_s += took_s
+        result.answered += 1
+    return _of_items(result, rows)
+
+
+def _of_items(sample: Sample, rows: int) -> Sample:
+    """Counted in items, as everything else here; latencies stay the calls'."""
+    sample.answered *= rows
+    return sample
+
+
+def _columns(rows: int) -> tuple[list[object], ...]:
+    items = [item(number) for number in range(rows)]
+    quantities, prices = ([Decimal(one[name]) for one in items] for name in ("quantity", "unit_price"))
+    totals = [quantity * price for quantity, price in zip(quantities, prices, strict=True)]
+    texts = ([one[name] for one in items] for name in ("description", "currency"))
+    return [uuid.uuid4() for _ in items], *texts, quantities, prices, totals

@@ -4,10 +4,12 @@ One thread, one selector and raw sockets, so that it costs a small part of what 
 says how small. Loopback only, bounded in time and count.
 """
 
+from __future__ import annotations
+
 import selectors
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 LOOPBACK = "127.0.0.1"
@@ -33,6 +35,13 @@ class Sample:
     @property
     def per_second(self) -> float:
         return self.answered / self.window_s
+
+    def count(self, client: _Client) -> None:
+        self.answered += client.status == 200
+        self.answer_bytes += client.size
+        if client.status != 200:
+            self.refused += 1
+            self.first_refusal = self.first_refusal or client.head.decode(errors="replace")
 
 
 class _Client:
@@ -88,6 +97,23 @@ def run(port: int, clients: int, ask: Ask, seconds: float, warm_up_s: float = 0.
             client.socket.close()
 
 
+def in_turn(port: int, requests: Iterable[bytes]) -> Sample:
+    """One client, one request after the other; `window_s` is the time spent waiting for answers."""
+    client, result = _Client(0, port), Sample(0.0)
+    try:
+        for request in requests:
+            client.ask(request)
+            while not client.is_answered():
+                pass
+            took_s = time.perf_counter() - client.asked_at
+            result.count(client)
+            result.latencies_ms.append(took_s * 1000)
+            result.window_s += took_s
+    finally:
+        client.socket.close()
+    return result
+
+
 class _Run:
     def __init__(self, selector: selectors.BaseSelector, ask: Ask, seconds: float, warm_up_s: float) -> None:
         self._selector = selector
@@ -120,15 +146,10 @@ class _Run:
         return self._result
 
     def _note(self, client: _Client, now: float) -> None:
-        result = self._result
-        if client.status != 200:
-            result.refused += 1
-            result.first_refusal = result.first_refusal or client.head.decode(errors="replace")
         if self._begin <= now < self._end:
-            result.answered += client.status == 200
-            result.answer_bytes += client.size
+            self._result.count(client)
         if self._begin <= client.asked_at < self._end:
-            result.latencies_ms.append((now - client.asked_at) * 1000)
+            self._result.latencies_ms.append((now - client.asked_at) * 1000)
 
 
 def post(path: str, body: bytes, headers: str = "") -> bytes:

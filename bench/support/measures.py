@@ -25,16 +25,55 @@ class Series:
         return sorted(latency for sample in self.rounds for latency in sample.latencies_ms)
 
     @property
-    def p50_ms(self) -> float:
-        return percentile(self.latencies_ms, 50)
-
-    @property
-    def p99_ms(self) -> float:
-        return percentile(self.latencies_ms, 99)
-
-    @property
     def per_second(self) -> float:
-        return statistics.median(sample.per_second for sample in self.rounds)
+        return statistics.median(map(per_second, self.rounds))
+
+    @property
+    def refused(self) -> int:
+        return sum(sample.refused for sample in self.rounds)
+
+
+@dataclass(frozen=True)
+class Ratio:
+    """`bound` is the most that is wanted, or the least; None where nobody set an aim."""
+
+    what: str
+    value: float
+    bound: float | None
+    at_least: bool = False
+
+    @property
+    def wanted(self) -> str:
+        if self.bound is None:
+            return ""
+        return f"{'at least' if self.at_least else 'at most'} {self.bound:g}x"
+
+    @property
+    def verdict(self) -> str:
+        if self.bound is None:
+            return ""
+        holds = self.value >= self.bound if self.at_least else self.value <= self.bound
+        return "holds" if holds else "misses"
+
+
+def beside_floor(load: str, ours: Series, floor: Series, *, hot: bool) -> list[Ratio]:
+    found = [
+        Ratio(f"{load}: p50", ratio(ours, floor, p50), SLOWEST_P50),
+        Ratio(f"{load}: items/s", ratio(ours, floor, per_second), LOWEST_THROUGHPUT, at_least=True),
+    ]
+    p99s = Ratio(f"{load}: p99", ratio(ours, floor, p99), SLOWEST_HOT_P99 if hot else None)
+    return [*found, p99s]
+
+
+def beside_seed(load: str, ours: Series, seed: Series) -> Ratio:
+    value = ours.per_second / seed.per_second
+    return Ratio(f"{load}: items/s beside the seed's way", value, OVER_THE_SEED, at_least=True)
+
+
+def ratio(ours: Series, other: Series, figure: Callable[[Sample], float]) -> float:
+    """The median of the rounds' own ratios: what slows the machine for a while slows both of a round."""
+    pairs = zip(ours.rounds, other.rounds, strict=True)
+    return statistics.median(figure(one) / figure(two) for one, two in pairs)
 
 
 def percentile(ordered: Sequence[float], percent: float) -> float:
@@ -45,51 +84,13 @@ def percentile(ordered: Sequence[float], percent: float) -> float:
     return ordered[int(rank) - 1]
 
 
-@dataclass(frozen=True)
-class Ratio:
-    """The median over the rounds of what each round's neighbours had: drift hits both of a pair."""
-
-    aim: str
-    value: float
-    bound: float
-    at_least: bool
-
-    @property
-    def holds(self) -> bool:
-        return self.value >= self.bound if self.at_least else self.value <= self.bound
-
-    @property
-    def wanted(self) -> str:
-        return f"{'at least' if self.at_least else 'at most'} {self.bound:g}x"
-
-
-def ratio(ours: Series, other: Series, figure: Callable[[Sample], float]) -> float:
-    pairs = zip(ours.rounds, other.rounds, strict=True)
-    return statistics.median(figure(one) / figure(two) for one, two in pairs)
-
-
-def aims(load: str, ours: Series, floor: Series, *, hot: bool) -> list[Ratio]:
-    """What the system's single add is to reach beside the floor under the same load."""
-    found = [
-        Ratio(f"{load}: p50", ratio(ours, floor, _p50), SLOWEST_P50, at_least=False),
-        Ratio(f"{load}: items/s", ratio(ours, floor, _per_second), LOWEST_THROUGHPUT, at_least=True),
-    ]
-    if hot:
-        found.append(Ratio(f"{load}: p99", ratio(ours, floor, _p99), SLOWEST_HOT_P99, at_least=False))
-    return found
-
-
-def over_the_seed(load: str, ours: Series, seed: Series) -> Ratio:
-    return Ratio(f"{load}: items/s beside the seed's way", ours.per_second / seed.per_second, OVER_THE_SEED, at_least=True)
-
-
-def _p50(sample: Sample) -> float:
+def p50(sample: Sample) -> float:
     return percentile(sorted(sample.latencies_ms), 50)
 
 
-def _p99(sample: Sample) -> float:
+def p99(sample: Sample) -> float:
     return percentile(sorted(sample.latencies_ms), 99)
 
 
-def _per_second(sample: Sample) -> float:
+def per_second(sample: Sample) -> float:
     return sample.per_second

@@ -1,55 +1,85 @@
-"""The measurements as text: the same table on the terminal and in bench/results."""
+"""The measurements as text: the same tables on the terminal and in bench/results."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
+from support import measures
 from support.measures import Ratio, Series
+from support.rounds import Rounds
+
+COLUMNS = ("way: load", "clients", "p50 ms", "p99 ms", "items/s", "measured", "refused", "KB each", "load's core")
+
+
+def every_series(rounds: Rounds) -> Iterator[Series]:
+    for pair in rounds.pairs:
+        if pair.other:
+            yield pair.other.series
+        yield pair.ours.series
+    for way in rounds.seed.values():
+        yield way.series
+
+
+def ratios(rounds: Rounds) -> list[Ratio]:
+    found = []
+    for pairs, hot in ((rounds.spread, False), (rounds.hot, True)):
+        for pair in pairs.values():
+            assert pair.other
+            found += measures.beside_floor(pair.name, pair.ours.series, pair.other.series, hot=hot)
+    for clients, pair in rounds.full.items():
+        floor = rounds.spread[clients].other
+        assert floor
+        value = measures.ratio(pair.ours.series, floor.series, measures.p50)
+        found.append(Ratio(f"{pair.name}: p50", value, None))
+    batch = rounds.batch
+    assert batch.other
+    found.append(Ratio(f"{batch.name}: p50", measures.ratio(batch.ours.series, batch.other.series, measures.p50), None))
+    hottest = rounds.hot[16]
+    found.append(measures.beside_seed(hottest.name, hottest.ours.series, rounds.seed[16].series))
+    return found
 
 
 def series_table(every: Iterable[Series]) -> str:
-    rows = [("way", "clients", "p50 ms", "p99 ms", "items/s", "measured", "refused", "KB an answer", "load's share of a core")]
-    for series in every:
-        answered = sum(sample.answered for sample in series.rounds)
-        size = sum(sample.answer_bytes for sample in series.rounds) / max(answered, 1) / 1000
-        share = max(sample.cpu_share for sample in series.rounds)
-        rows.append((
-            series.name,
-            str(series.clients),
-            f"{series.p50_ms:.2f}",
-            f"{series.p99_ms:.1f}",
-            f"{series.per_second:,.1f}",
-            f"{len(series.latencies_ms):,}",
-            str(sum(sample.refused for sample in series.rounds)),
-            f"{size:.1f}",
-            f"{share:.0%}",
-        ))  # fmt: skip
-    return table(rows)
+    return _table([COLUMNS, *(_row(series) for series in every)])
 
 
-def aims_table(ratios: Iterable[Ratio]) -> str:
-    rows = [("aim", "wanted", "measured", "")]
-    rows += [(r.aim, r.wanted, f"{r.value:.2f}x", "holds" if r.holds else "misses") for r in ratios]
-    return table(rows)
+def ratios_table(found: Iterable[Ratio]) -> str:
+    rows = [(one.what, f"{one.value:.2f}x", one.wanted, one.verdict) for one in found]
+    return _table([("beside the floor", "measured", "wanted", "verdict"), *rows])
 
 
-def table(rows: Sequence[Sequence[str]]) -> str:
-    """Markdown that also reads well as it is; figures to the right."""
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    lines = ["| " + " | ".join(_cells(row, widths)) + " |" for row in rows]
-    rule = "|" + "|".join("-" * (width + 2) if not n else "-" * (width + 1) + ":" for n, width in enumerate(widths)) + "|"
-    return "\n".join([lines[0], rule, *lines[1:]])
-
-
-def _cells(row: Sequence[str], widths: Sequence[int]) -> list[str]:
-    return [cell.rjust(width) if n else cell.ljust(width) for n, (cell, width) in enumerate(zip(row, widths, strict=True))]
-
-
-def write(directory: Path, tables: Sequence[str], place: Mapping[str, str], notes: Sequence[str]) -> Path:
+def write(directory: Path, tables: Sequence[str], place: Mapping[str, str]) -> Path:
     directory.mkdir(exist_ok=True)
     file = directory / f"{datetime.now(UTC):%Y-%m-%d}-add_line_item.md"
-    parts = ["# Adding a line item, measured", *tables, "## Where and how"]
-    parts.append("\n".join(f"- {name}: {text}" for name, text in place.items()))
-    parts.append("\n".join(f"- {note}" for note in notes))
-    file.write_text("\n\n".join(parts) + "\n")
+    where = "\n".join(f"- {name}: {text}" for name, text in place.items())
+    file.write_text("\n\n".join(["# Adding a line item, measured", *tables, "## Where and how", where]) + "\n")
     return file
+
+
+def _row(series: Series) -> tuple[str, ...]:
+    latencies = series.latencies_ms
+    answered = sum(sample.answered for sample in series.rounds)
+    size = sum(sample.answer_bytes for sample in series.rounds)
+    return (
+        series.name,
+        str(series.clients),
+        f"{measures.percentile(latencies, 50):.2f}",
+        f"{measures.percentile(latencies, 99):.1f}",
+        f"{series.per_second:,.0f}" if series.per_second >= 100 else f"{series.per_second:.1f}",
+        f"{len(latencies):,}",
+        str(series.refused),
+        f"{size / max(answered, 1) / 1000:.1f}",
+        f"{max(sample.cpu_share for sample in series.rounds):.0%}",
+    )
+
+
+def _table(rows: Sequence[Sequence[str]]) -> str:
+    """Markdown that also reads well as it is: figures to the right."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    rule = [f"{'-' * (width - 1)}{'-' if n == 0 else ':'}" for n, width in enumerate(widths)]
+    return "\n".join(f"| {' | '.join(_cells(row, widths))} |" for row in (rows[0], rule, *rows[1:]))
+
+
+def _cells(row: Sequence[str], widths: Sequence[int]) -> Iterator[str]:
+    for n, (cell, width) in enumerate(zip(row, widths, strict=True)):
+        yield cell.rjust(width) if n else cell.ljust(width)

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import lru_cache
+from typing import Any, LiteralString, cast
 from urllib.parse import urlsplit
 
+import psycopg
 import sqlalchemy
 from psycopg import errors as postgres_errors
-from sqlalchemy import Connection, Engine, exc
+from psycopg.rows import namedtuple_row
+from sqlalchemy import Connection, Engine, PoolProxiedConnection, exc
 
-from billing.errors import IdempotencyInProgress, Unavailable
+from billing.errors import BillingError, IdempotencyInProgress, Unavailable
 
 CONNECT_TIMEOUT_S = 3
 LOCK_TIMEOUT_S = 5
@@ -59,8 +63,39 @@ def transaction(engine: Engine) -> Iterator[Connection]:
 @contextmanager
 def single_statement(engine: Engine) -> Iterator[Connection]:
     """For one statement that is a transaction of its own: one round trip. Raises as `transaction` does."""
-    with _translated(), engine.execution_options(isolation_level="AUTOCOMMIT").connect() as connection:
+    with _translated(), _autocommitting(engine).connect() as connection:
         yield connection
+
+
+@lru_cache
+def _autocommitting(engine: Engine) -> Engine:
+    return engine.execution_options(isolation_level="AUTOCOMMIT")
+
+
+def one_row(engine: Engine, statement: LiteralString, parameters: Sequence[Any]) -> Any:
+    """The one row of a statement that is a transaction of its own, or None; raises as `transaction` does.
+
+    For what runs with every request: straight through psycopg on a connection of the engine's pool, which takes
+    half the time that SQLAlchemy's execution takes. Constraints that refuse raise psycopg's own IntegrityError.
+    """
+    with _translated():
+        pooled = engine.raw_connection()
+        try:
+            driver = cast("psycopg.Connection[Any]", pooled.driver_connection)
+            driver.autocommit = True
+            try:
+                return driver.cursor(row_factory=namedtuple_row).execute(statement, parameters).fetchone()
+            finally:
+                _give_back(pooled, driver)
+        finally:
+            pooled.close()
+
+
+def _give_back(pooled: PoolProxiedConnection, driver: psycopg.Connection[Any]) -> None:
+    if driver.broken or driver.closed:
+        pooled.invalidate()
+    else:
+        driver.autocommit = False
 
 
 @contextmanager
@@ -73,24 +108,23 @@ def snapshot(engine: Engine) -> Iterator[Connection]:
         yield connection
 
 
-_OUT_OF_REACH = (exc.OperationalError, exc.InterfaceError, exc.TimeoutError, exc.InternalError)
-
-
 @contextmanager
 def _translated() -> Iterator[None]:
     try:
         yield
-    except exc.DBAPIError as error:
-        if isinstance(error.orig, postgres_errors.LockNotAvailable):
-            raise IdempotencyInProgress from error
-        if error.connection_invalidated or isinstance(error, _OUT_OF_REACH):
-            raise Unavailable from error
-        raise
     except exc.TimeoutError as error:
         raise Unavailable from error
+    except exc.DBAPIError as error:
+        if error.connection_invalidated:
+            raise Unavailable from error
+        raise _meaning(error.orig) or error from error
+    except psycopg.Error as error:
+        raise _meaning(error) or error from error
 
 
-def violated_constraint(error: exc.IntegrityError) -> str | None:
-    """The name of the constraint that refused a write."""
-    diagnosis = getattr(error.orig, "diag", None)
-    return diagnosis.constraint_name if diagnosis else None
+def _meaning(error: BaseException | None) -> BillingError | None:
+    """What an error of the driver means to a caller; None for what only a bug explains."""
+    if isinstance(error, postgres_errors.LockNotAvailable):
+        return IdempotencyInProgress()
+    out_of_reach = isinstance(error, psycopg.OperationalError | psycopg.InterfaceError | psycopg.InternalError)
+    return Unavailable() if out_of_reach else None

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from typing import Any, LiteralString
 from uuid import UUID
 
-from sqlalchemy import Connection, Engine, exc
+from psycopg.errors import UniqueViolation
+from sqlalchemy import Engine
 
 from billing.bill import Bill, LineItem, LineItemDraft
 from billing.errors import (
@@ -22,7 +24,7 @@ from billing.errors import (
 )
 from billing.identifiers import new_id
 from billing.ledger import reads
-from billing.ledger.database import single_statement, violated_constraint
+from billing.ledger.database import one_row
 from billing.ledger.rows import bill_of
 from billing.money import EXACT
 from billing.origin import Origin, fingerprint
@@ -90,8 +92,7 @@ def add_all(
 
     `call` is the idempotency key and fingerprint of the call as a whole. Keys within `entries` are distinct.
     """
-    with single_statement(engine) as connection:
-        return accept(connection, origin, bill_id, entries, call=call)
+    return accept(partial(one_row, engine), origin, bill_id, entries, call=call)
 
 
 def reverse(engine: Engine, origin: Origin, bill_id: UUID, item_id: UUID, reason: str) -> tuple[Bill, LineItem, bool]:
@@ -109,14 +110,13 @@ def reverse(engine: Engine, origin: Origin, bill_id: UUID, item_id: UUID, reason
     )
     print_ = fingerprint(str(item_id), reason)
     reversing = Entry(new_id(), negated, origin.idempotency_key, print_, reverses=item_id, reason=reason)
+    run = partial(one_row, engine)
     try:
-        with single_statement(engine) as connection:
-            accepted = accept(connection, origin, bill_id, [reversing], operation=REVERSE, event="line_item.reversed")
-    except exc.IntegrityError as error:
-        if violated_constraint(error) == "uq_line_items_bill_id_reverses":
+        return _only(accept(run, origin, bill_id, [reversing], operation=REVERSE, event="line_item.reversed"))
+    except UniqueViolation as error:
+        if error.diag.constraint_name == "uq_line_items_bill_id_reverses":
             raise AlreadyReversed from error
         raise
-    return _only(accepted)
 
 
 def _only(accepted: Accepted) -> tuple[Bill, LineItem, bool]:
@@ -127,7 +127,10 @@ def _only(accepted: Accepted) -> tuple[Bill, LineItem, bool]:
     return accepted.bill, outcome.item, outcome.replayed
 
 
-_FUNCTION = """
+# Runs one statement and answers its one row, or None.
+Run = Callable[[LiteralString, Sequence[Any]], Any]
+
+_FUNCTION: LiteralString = """
     SELECT call_outcome, outcomes, item_ids, positions, created_ats, versions, (bill).*, currencies, subtotals,
            (customer).external_id, (customer).name, (customer).billing_address
     FROM add_line_items(
@@ -138,7 +141,7 @@ _FUNCTION = """
 
 
 def accept(
-    connection: Connection,
+    run: Run,
     origin: Origin,
     bill_id: UUID,
     entries: Sequence[Entry],
@@ -147,7 +150,10 @@ def accept(
     operation: str = ADD,
     event: str = "line_items.added",
 ) -> Accepted:
-    """Calls the function that decides. Raises BillNotFound; refusals of single entries are in their outcomes."""
+    """Calls the function that decides, through `run`: alone, or within a transaction.
+
+    Raises BillNotFound, and IdempotencyKeyReused for the call's own key; refusals of entries are in their outcomes.
+    """
     call_key, call_fingerprint = call or (None, None)
     actor = origin.actor
     drafts = [e.draft for e in entries]
@@ -159,9 +165,11 @@ def accept(
         [d.total for d in drafts], [d.currency for d in drafts],
         [e.reverses for e in entries], [e.reason for e in entries],
     )  # fmt: skip
-    row = connection.exec_driver_sql(_FUNCTION, parameters).one_or_none()
+    row = run(_FUNCTION, parameters)
     if row is None:
         raise BillNotFound
+    if row.call_outcome == "idempotency_key_reused":
+        raise IdempotencyKeyReused
     bill = bill_of(row, row, zip(row.currencies or (), row.subtotals or (), strict=True))
     outcomes = tuple(_outcome(bill, e, row, n) for n, e in enumerate(entries))
     return Accepted(bill, outcomes, replayed=row.call_outcome == "replayed")

@@ -15,7 +15,7 @@ from sqlalchemy import ColumnElement, Connection, Engine, Select, and_, exists, 
 
 from billing.bill import Bill, BillStatus, Customer, LineItem
 from billing.errors import BillNotFound, CustomerNotFound, LineItemNotFound
-from billing.ledger.database import snapshot
+from billing.ledger.database import single_statement, snapshot
 from billing.ledger.rows import Row, bill_of, customer_of, line_item_of
 from billing.ledger.tables import BillRow, CustomerRow, LineItemRow, SubtotalRow
 
@@ -55,7 +55,7 @@ def bill_with_items(
 
 def newest_items(engine: Engine, bill: Bill, *, limit: int) -> list[LineItem]:
     """The newest items of the bill as this value of it knows them, oldest of them first."""
-    with snapshot(engine) as connection:
+    with single_statement(engine) as connection:
         return _newest_items(connection, bill.id, limit, bill.item_count + 1)
 
 

@@ -149,7 +149,11 @@ def _accept(connection: Connection, row: Any) -> line_items.Outcome:
     origin = Origin(actor, row.account_id, row.request_id, row.key)
     draft = LineItemDraft(row.description, row.quantity, row.unit_price, row.total, row.currency)
     asked = line_items.Entry(row.id, draft, row.key, bytes(row.fingerprint))
-    (outcome,) = line_items.accept(connection, origin, row.bill_id, [asked]).outcomes
+
+    def run(statement: str, parameters: Sequence[Any]) -> Any:
+        return connection.exec_driver_sql(statement, tuple(parameters)).one_or_none()
+
+    (outcome,) = line_items.accept(run, origin, row.bill_id, [asked]).outcomes
     return outcome
 
 

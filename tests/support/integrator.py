@@ -25,8 +25,8 @@ class Integrator:
     """
 
     def __init__(self, url: str, api_key: str) -> None:
-        self._url = url + PATH
-        self._headers = {"Authorization": f"Bearer {api_key}"}
+        self.url = url + PATH
+        self.headers = {"Authorization": f"Bearer {api_key}"}
         self._local = threading.local()
         self._sessions: list[requests.Session] = []
         self._lock = threading.Lock()
@@ -37,14 +37,14 @@ class Integrator:
             session.close()
 
     def get(self, path: str) -> requests.Response:
-        return self._session.get(self._url + path, timeout=ANSWER_WITHIN_S)
+        return self._session.get(self.url + path, timeout=ANSWER_WITHIN_S)
 
     def post(self, path: str, body: Any = None, key: str | None = None, **headers: str) -> requests.Response:
         """Header names are written with underscores: Prefer="respond-async"."""
         given = {name.replace("_", "-"): value for name, value in headers.items()}
         if key is not None:
             given["Idempotency-Key"] = key
-        answer = self._session.post(self._url + path, json=body, headers=given, timeout=ANSWER_WITHIN_S)
+        answer = self._session.post(self.url + path, json=body, headers=given, timeout=ANSWER_WITHIN_S)
         self._keep(answer)
         return answer
 
@@ -100,7 +100,7 @@ class Integrator:
         if not hasattr(self._local, "session"):
             session = requests.Session()
             session.trust_env = False
-            session.headers.update(self._headers)
+            session.headers.update(self.headers)
             with self._lock:
                 self._sessions.append(session)
             self._local.session = session

@@ -47,8 +47,8 @@ class Element:
         return [f"{e.attributes['value']} {e.with_class('code')[0].text}" for e in self.with_class("money")]
 
     def form(self, action: str) -> dict[str, str]:
-        """What the form with this action would send as it stands."""
-        (form,) = self.all("form", action=action)
+        """What the page's own form with this action (the last one) would send as it stands."""
+        form = self.all("form", action=action)[-1]
         own = form.attributes.get("id")
         controls = [e for e in form if "form" not in e.attributes]
         controls += [e for e in self if own and e.attributes.get("form") == own]

@@ -36,7 +36,7 @@ class Visitor:
         """Follows no redirect: where it leads is in `went_to`."""
         self.answer = self.client.post(address, data=values, headers=HTMX if htmx else None)
         assert status is None or self.answer.status_code == status, self.answer.text
-        return parse(self.answer.text)
+        return Element("", {}) if self.answer.status_code == 303 else parse(self.answer.text)
 
     def submit(self, page_address: str, action: str, *, status: int | None = None, **typed: str) -> Element:
         """Opens a page, types into its form and sends it; on success the page after the redirect."""

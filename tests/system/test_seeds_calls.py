@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from decimal import ROUND_HALF_UP, Decimal
-
-from billing.exchange.sample import sample_snapshot
 from tests.support.integrator import HUNG, Integrator, bill_body
 from tests.system.conftest import AssertAgree
 
@@ -32,15 +29,11 @@ def test_what_is_converted_is_right_by_hand(integrator: Integrator, agree: Asser
 
     total = integrator.bill(bill_id, "?currency=EUR")["total"]
 
-    # Payable: 3.60 GEL, and 3.015 USD rounded half up to 3.02.
-    gel, eur = (sample_snapshot().rates[code] for code in ("GEL", "EUR"))
-    cents = Decimal("0.01")
-    in_gel = Decimal("3.60") + (Decimal("3.02") * gel).quantize(cents, ROUND_HALF_UP)
-    in_usd = (Decimal("3.60") / gel).quantize(cents, ROUND_HALF_UP) + Decimal("3.02")
-    in_eur = (Decimal("3.60") * eur / gel).quantize(cents, ROUND_HALF_UP) + (Decimal("3.02") * eur).quantize(
-        cents, ROUND_HALF_UP
-    )
+    # Payable are 3.60 GEL and, from 3.015 rounded half up, 3.02 USD. Per USD: 2.7052 GEL, 0.8596 EUR.
+    # GEL: 3.60 + 3.02 x 2.7052 = 3.60 + 8.169704 -> 3.60 + 8.17.
+    # USD: 3.60 / 2.7052 + 3.02 = 1.330770... + 3.02 -> 1.33 + 3.02.
+    # EUR: 3.60 x 0.8596 / 2.7052 + 3.02 x 0.8596 = 1.143930... + 2.595992 -> 1.14 + 2.60.
     assert total["by_currency"] == {"GEL": "3.6", "USD": "3.015"}
     amounts = {code: conversion["amount"] for code, conversion in total["converted"].items()}
-    assert amounts == {"GEL": str(in_gel), "USD": str(in_usd), "EUR": str(in_eur)}
+    assert amounts == {"GEL": "11.77", "USD": "4.35", "EUR": "3.74"}
     agree(bill_id)

@@ -94,7 +94,7 @@ def _add(system: System, bill_id: UUID, rows: Sequence[Row]) -> tuple[Bill, list
     call = (key, _call_fingerprint(rows)) if key is not None else None
     accepted = commands.add_line_items(system, origin(key), bill_id, asked, call=call)
     decided = dict(zip((entry.id for entry in asked), accepted.outcomes, strict=True))
-    _refuse_as_a_whole(accepted.outcomes, asked, call)
+    _refuse_as_a_whole(accepted.outcomes)
     outcomes = [_outcome(row, firsts, decided) for row in rows]
     return accepted.bill, outcomes, accepted.replayed
 
@@ -136,15 +136,13 @@ def _refuse_closed(bill: Bill) -> None:
         raise BillClosing
 
 
-def _refuse_as_a_whole(outcomes: Sequence[Outcome], asked: Sequence[Entry], call: tuple[str, bytes] | None) -> None:
-    """When nothing was added, now or before, because of the bill's state or of the call's own key."""
+def _refuse_as_a_whole(outcomes: Sequence[Outcome]) -> None:
+    """When the bill's state refuses, and nothing was added now or before."""
     if any(outcome.item is not None for outcome in outcomes):
         return
     for outcome in outcomes:
         if isinstance(outcome.refusal, FailedPrecondition):
             raise outcome.refusal
-    if call is not None and any(entry.key is None for entry in asked):
-        raise IdempotencyKeyReused
 
 
 def _call_fingerprint(rows: Sequence[Row]) -> bytes:

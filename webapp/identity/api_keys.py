@@ -13,7 +13,7 @@ from sqlalchemy.dialects.postgresql import insert
 
 from billing.errors import NotFound
 from billing.identifiers import new_id
-from billing.ledger.database import single_statement, transaction
+from billing.ledger.database import one_row, single_statement, transaction
 from billing.origin import Actor, ActorKind
 from webapp.identity.caller import Caller
 from webapp.identity.roles import Role
@@ -107,11 +107,11 @@ def authenticate(engine: Engine) -> Caller | None:
     token = _bearer_token(request.headers.get("Authorization", ""))
     if token is None:
         return None
-    with single_statement(engine) as connection:
-        key = connection.exec_driver_sql(_LOOK_UP, (token_hash(token),)).one_or_none()
-        if key is None:
-            return None
-        if key.use_unrecorded:
+    key = one_row(engine, _LOOK_UP, (token_hash(token),))
+    if key is None:
+        return None
+    if key.use_unrecorded:
+        with single_statement(engine) as connection:
             connection.exec_driver_sql(_RECORD_USE, (key.id,))
     return Caller(key.account_id, Actor(ActorKind.API_KEY, str(key.id), key.name), Role(key.role))
 

@@ -41,8 +41,8 @@ def register(pages: Blueprint) -> None:
 def notice(status: int, title: str, advice: str) -> Response:
     """As a page, or for htmx as a notice above the page that stays as it is, with all that was typed."""
     if not wants_fragment():
-        return render("errors/page.html", status=status, title=title, advice=advice)
-    response = render("errors/_notice.html", status=status, title=title, advice=advice)
+        return render("errors/page.html", status=status, code=status, title=title, advice=advice)
+    response = render("errors/_notice.html", status=status, code=status, title=title, advice=advice)
     response.headers["HX-Retarget"] = "#notices"
     response.headers["HX-Reswap"] = "innerHTML"
     return response

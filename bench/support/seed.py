@@ -1,0 +1,47 @@
+"""Bills of the seed's way: a row to belong to, and a workflow that decides."""
+
+import itertools
+import json
+import time
+
+from support import load
+from support.bills import PlainBills, item
+from support.load import Ask, post
+from support.stack import Stack
+
+STORED_WITHIN_S = 120
+
+
+class SeedBills:
+    def __init__(self, stack: Stack, bills: PlainBills) -> None:
+        self._stack = stack
+        self._bills = bills
+        self._bill = ""
+        self._asked = 0
+
+    def measure(self, clients: int, seconds: float) -> load.Sample:
+        """On one new bill; the answers come before the rows are stored, which is waited for unmeasured."""
+        self._bill, self._asked = self._bills.opened(1)[0], 0
+        opening = load.in_turn(self._stack.ports["seed"], [post(f"/bills/{self._bill}/open", b"{}")])
+        if opening.refused:
+            raise RuntimeError(f"the seed's way doesn't work:\n{self._stack.log('seed')[-3000:]}")
+        sample = load.run(self._stack.ports["seed"], clients, self._adding(), seconds)
+        self._wait_until_stored()
+        return sample
+
+    def _adding(self) -> Ask:
+        numbers = itertools.count()
+
+        def ask(_client: int) -> bytes:
+            self._asked += 1
+            return post(f"/bills/{self._bill}/line-items", json.dumps(item(next(numbers))).encode())
+
+        return ask
+
+    def _wait_until_stored(self) -> None:
+        deadline = time.monotonic() + STORED_WITHIN_S
+        count = "SELECT count(*) FROM line_items WHERE bill_id = %s"
+        while self._stack.plain.execute(count, [self._bill]).fetchone() != (self._asked,):
+            if time.monotonic() > deadline:
+                raise RuntimeError(f"rows were not stored after {STORED_WITHIN_S} s")
+            time.sleep(0.1)
