@@ -25,11 +25,11 @@ LONGEST_ADDRESS = 2_000
 EDITABLE = {"name": LONGEST_NAME, "email": LONGEST_EMAIL, "billing_address": LONGEST_ADDRESS}
 
 
-def parse_external_id(value: object) -> str:
+def parse_external_id(value: object, field: str = "customer_id") -> str:
     """The caller's own name for a customer: one line of text."""
-    external_id = parse_text(value, "customer_id", longest=LONGEST_CUSTOMER_ID)
+    external_id = parse_text(value, field, longest=LONGEST_CUSTOMER_ID)
     if "\n" in external_id or "\t" in external_id:
-        raise InvalidArgument("customer_id must be one line of text", field="customer_id")
+        raise InvalidArgument(f"{field} must be one line of text", field=field)
     return external_id
 
 

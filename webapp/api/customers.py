@@ -30,18 +30,9 @@ LONGEST_SEARCH = 255
 def register_customer() -> Response:
     parameters()
     body = json_object(("id", *EDITABLE))
-    external_id, details = _parse_id(body.get("id")), _details_in(body)
+    external_id, details = parse_external_id(body.get("id"), "id"), _details_in(body)
     customer, replayed = commands.register_customer(system(), origin(idempotency_key()), external_id, details)
     return render.answer({"data": render.customer(customer)}, replayed=replayed)
-
-
-def _parse_id(value: object) -> str:
-    """As a bill's `customer_id`, which is the same thing under another name."""
-    try:
-        return parse_external_id(value)
-    except InvalidArgument as error:
-        sentence = error.message.replace("customer_id", "id")
-        raise InvalidArgument(sentence, reason=error.reason, field="id") from None
 
 
 def _details_in(body: Mapping[str, Any]) -> dict[str, str]:
