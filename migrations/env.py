@@ -6,18 +6,19 @@ import os
 
 from alembic import context
 
-import billing.ledger.tables as ledger_tables
-import webapp.identity.tables as identity_tables
+from billing.ledger.base import Base
 from billing.ledger.database import create_engine
+from billing.ledger.tables import bills, log, rates, workflows
+from webapp.identity import tables as identity
 
-METADATA = ledger_tables.Base.metadata
-assert identity_tables.Base.metadata is METADATA
+# Importing these is what puts their tables on the base.
+TABLES = (bills, log, rates, workflows, identity)
 
 
 def run() -> None:
     engine = create_engine(os.environ["DATABASE_URL"], statement_timeout_s=0)
     with engine.connect() as connection:
-        context.configure(connection=connection, target_metadata=METADATA, transaction_per_migration=True)
+        context.configure(connection=connection, target_metadata=Base.metadata, transaction_per_migration=True)
         with context.begin_transaction():
             context.run_migrations()
     engine.dispose()

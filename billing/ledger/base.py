@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
-from sqlalchemy import MetaData
+from sqlalchemy import DateTime, MetaData, text
 from sqlalchemy.orm import DeclarativeBase
+
+Instant = DateTime(timezone=True)
+NOW = text("clock_timestamp()")
+# Rows that are updated with every accepted item leave room, so that updates stay on their page.
+ROOM_FOR_UPDATES = {"postgresql_with": {"fillfactor": "70"}}
 
 
 class Base(DeclarativeBase):

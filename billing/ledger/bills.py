@@ -19,7 +19,8 @@ from billing.ledger.clock import now
 from billing.ledger.database import transaction
 from billing.ledger.reads import read_bill
 from billing.ledger.rows import Row
-from billing.ledger.tables import BillRow, BillWorkflowRow
+from billing.ledger.tables.bills import BillRow
+from billing.ledger.tables.workflows import BillWorkflowRow
 from billing.origin import Origin, fingerprint
 from billing.period import Period
 

@@ -15,7 +15,7 @@ from billing.ledger import events, idempotency
 from billing.ledger.clock import now
 from billing.ledger.database import transaction
 from billing.ledger.rows import customer_of
-from billing.ledger.tables import CustomerRow
+from billing.ledger.tables.bills import CustomerRow
 from billing.origin import Origin, fingerprint
 from billing.text import parse_text
 

@@ -11,7 +11,7 @@ from uuid import UUID
 from sqlalchemy import Connection, Engine, insert, select, text
 
 from billing.ledger.database import snapshot
-from billing.ledger.tables import EventRow
+from billing.ledger.tables.log import EventRow
 from billing.origin import Actor, ActorKind, Origin
 
 

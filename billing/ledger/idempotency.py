@@ -7,7 +7,7 @@ from uuid import UUID
 from sqlalchemy import Connection, insert, select, text
 
 from billing.errors import IdempotencyKeyReused
-from billing.ledger.tables import IdempotencyKeyRow as Key
+from billing.ledger.tables.log import IdempotencyKeyRow as Key
 from billing.origin import Origin
 
 

@@ -18,7 +18,7 @@ from billing.identifiers import new_id
 from billing.ledger import events
 from billing.ledger.clock import now
 from billing.ledger.database import snapshot, transaction
-from billing.ledger.tables import RateRefreshRow, RateSnapshotRow
+from billing.ledger.tables.rates import RateRefreshRow, RateSnapshotRow
 from billing.origin import Origin
 from billing.rates import STALE_AFTER, RateSnapshot
 

@@ -17,7 +17,7 @@ from billing.bill import Bill, BillStatus, Customer, LineItem
 from billing.errors import BillNotFound, CustomerNotFound, LineItemNotFound
 from billing.ledger.database import single_statement, snapshot
 from billing.ledger.rows import Row, bill_of, customer_of, line_item_of
-from billing.ledger.tables import BillRow, CustomerRow, LineItemRow, SubtotalRow
+from billing.ledger.tables.bills import BillRow, CustomerRow, LineItemRow, SubtotalRow
 
 _BILLS = BillRow.__table__
 _CUSTOMERS = CustomerRow.__table__

@@ -15,8 +15,8 @@ from billing.errors import BillClosed, BillClosing, BillingError, BillNotFound, 
 from billing.identifiers import new_id
 from billing.ledger import line_items
 from billing.ledger.database import snapshot, transaction
-from billing.ledger.tables import BillRow
-from billing.ledger.tables import LineItemRequestRow as Request
+from billing.ledger.tables.bills import BillRow
+from billing.ledger.tables.log import LineItemRequestRow as Request
 from billing.origin import Actor, ActorKind, Origin
 
 _TABLE = Request.__table__

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator
 from itertools import count
@@ -19,7 +20,8 @@ from embedded.files import read_if_there
 from embedded.process_table import PROC, Identity, has_in_environment, identify, kill_all
 
 PROJECT = Path(__file__).resolve().parents[2]
-READY = re.compile(r"is ready after ([\d.]+) s")
+# The command is the end of what bin/dev says when all is ready.
+READY = re.compile(r"^curl .*?^  -d '[^\n]*'$", re.MULTILINE | re.DOTALL)
 
 
 class DevRun:
@@ -36,30 +38,34 @@ class DevRun:
             text=True,
         )
 
+        # Read all along: with a full pipe its processes would wait in their logging.
+        self.reader = threading.Thread(target=self._read, daemon=True)
+        self.reader.start()
+
     def ready(self) -> "DevRun":
         """Once it has said its whole welcome."""
-        assert self.process.stdout is not None
-        for line in self.process.stdout:
-            self.output += line
-            if READY.search(self.output) and line.startswith("  -d "):
-                return self
-        raise AssertionError(self.output)
+        deadline = time.monotonic() + 90
+        while not READY.search(self.output):
+            assert self.reader.is_alive(), self.output
+            assert time.monotonic() < deadline, self.output
+            time.sleep(0.05)
+        return self
 
     def interrupt(self) -> float:
         """How long it took to end."""
         began = time.monotonic()
         self.process.send_signal(signal.SIGINT)
-        self.output += self.process.communicate(timeout=15)[0]
+        self._wait()
         return time.monotonic() - began
 
     def kill(self) -> None:
         self.process.kill()
-        self.process.communicate()
+        self._wait()
 
     def refusal(self) -> str:
-        said, _ = self.process.communicate(timeout=20)
-        assert self.process.returncode == 1, said
-        return said.strip()
+        self._wait()
+        assert self.process.returncode == 1, self.output
+        return self.output.strip()
 
     @property
     def api_key(self) -> str:
@@ -67,7 +73,7 @@ class DevRun:
 
     def open_bill(self) -> dict[str, str]:
         """With the very command it printed."""
-        command = self.output[self.output.rindex("curl ") :]
+        command = READY.findall(self.output)[-1]
         done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=True)
         bill: dict[str, str] = json.loads(done.stdout)["data"]
         return bill
@@ -76,6 +82,16 @@ class DevRun:
         headers = {"Authorization": f"Bearer {self.api_key}"}
         answer = probe.get(int(self.port), path, headers=headers)
         return answer[0] if answer else None
+
+    def _read(self) -> None:
+        assert self.process.stdout is not None
+        with self.process.stdout as output:
+            for line in output:
+                self.output += line
+
+    def _wait(self) -> None:
+        self.process.wait(20)
+        self.reader.join(5)
 
 
 def processes_of(data_dir: Path) -> list[Identity]:

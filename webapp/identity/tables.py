@@ -5,13 +5,11 @@ from __future__ import annotations
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, DateTime, ForeignKey, LargeBinary, Text, text
+from sqlalchemy import CheckConstraint, ForeignKey, LargeBinary, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from billing.ledger.base import Base
+from billing.ledger.base import NOW, Base, Instant
 
-Instant = DateTime(timezone=True)
-NOW = text("clock_timestamp()")
 ROLE_KNOWN = "role IN ('viewer', 'operator', 'admin')"
 
 

@@ -8,8 +8,6 @@ from urllib.parse import urlsplit
 from flask import Response, make_response, redirect, render_template, request
 from flask.typing import ResponseReturnValue
 
-DIALOG = "dialog"
-
 
 def wants_fragment() -> bool:
     """htmx asks for a part of the page that is open; when it restores one from its history, for all of it."""
@@ -21,9 +19,10 @@ def render(template: str, *, status: int = 200, **context: Any) -> Response:
 
 
 def page_or_dialog(template: str, *, status: int = 200, **context: Any) -> Response:
-    """The same template fills the dialog of an open page, or a page of its own."""
-    frame = "dialog.html" if wants_fragment() else "layout.html"
-    return render(template, status=status, frame=frame, **context)
+    """The same template fills the dialog of an open page, or a page of its own, which does without htmx."""
+    in_dialog = wants_fragment()
+    frame = "dialog.html" if in_dialog else "layout.html"
+    return render(template, status=status, frame=frame, in_dialog=in_dialog, **context)
 
 
 def see_other(address: str) -> ResponseReturnValue:

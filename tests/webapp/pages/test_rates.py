@@ -1,14 +1,13 @@
 """Rates, and an admin's word about them."""
 
 from datetime import UTC, datetime
-from decimal import Decimal
 
 import pytest
 from sqlalchemy import insert
 
 from billing.identifiers import new_id
 from billing.ledger.database import transaction
-from billing.ledger.tables import RateSnapshotRow
+from billing.ledger.tables.rates import RateSnapshotRow
 
 
 @pytest.fixture
@@ -46,12 +45,12 @@ def test_an_admin_accepts_what_an_operator_can_only_see(quarantined, viewer, adm
     page = admin.submit("/rates", address)
     assert "Accepted" in page.id("notices").text
     assert not page.has("quarantined-rates")
-    assert Decimal(27)
 
 
-def test_rates_that_await_no_decision_any_more_are_no_fault(admin, quarantined):
+def test_accepting_again_or_what_awaits_no_decision_is_no_fault(admin, quarantined):
     address = f"/rates/{quarantined}/acceptance"
     form = admin.open("/rates").form(address)
     admin.send(address, form, status=303)
     admin.send(address, form, status=303)
+    admin.send(f"/rates/{new_id()}/acceptance", form, status=303)
     assert "no decision" in admin.open("/rates").id("notices").text

@@ -1,25 +1,20 @@
-"""The tables of the ledger. CHECK and unique constraints refuse what the rules refuse.
+"""Customers, bills, their subtotals and their lines. Constraints refuse what the rules refuse.
 
-Items, events and keys begin their primary and unique keys with the bill's id, so that the tables
-can be partitioned by bill without a change of code.
+Items begin their keys with the bill's id, so that the table can be partitioned by bill without a change of code.
 """
 
 from __future__ import annotations
 
 from datetime import datetime
 from decimal import Decimal
-from typing import Any
 from uuid import UUID
 
 from sqlalchemy import (
     BigInteger,
     CheckConstraint,
-    DateTime,
     ForeignKey,
     ForeignKeyConstraint,
-    Identity,
     Index,
-    LargeBinary,
     Numeric,
     SmallInteger,
     String,
@@ -29,23 +24,8 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
-from sqlalchemy.types import UserDefinedType
 
-from billing.ledger.base import Base
-
-Instant = DateTime(timezone=True)
-NOW = text("clock_timestamp()")
-# Rows that are updated with every accepted item leave room, so that updates stay on their page.
-ROOM_FOR_UPDATES = {"postgresql_with": {"fillfactor": "70"}}
-
-
-class Xid8(UserDefinedType[int]):
-    """PostgreSQL's 64-bit transaction id."""
-
-    cache_ok = True
-
-    def get_col_spec(self, **_: Any) -> str:
-        return "xid8"
+from billing.ledger.base import NOW, ROOM_FOR_UPDATES, Base, Instant
 
 
 class CustomerRow(Base):
@@ -68,55 +48,6 @@ class CustomerRow(Base):
     version: Mapped[int] = mapped_column(BigInteger, server_default=text("1"))
     created_at: Mapped[datetime] = mapped_column(Instant, server_default=NOW)
     updated_at: Mapped[datetime] = mapped_column(Instant, server_default=NOW)
-
-
-class RateSnapshotRow(Base):
-    """One delivery of a rates provider, immutable but for its acceptance."""
-
-    __tablename__ = "rate_snapshots"
-    __table_args__ = (
-        CheckConstraint("state IN ('accepted', 'quarantined', 'dropped')", name="state_known"),
-        CheckConstraint("(state = 'accepted') = (accepted_at IS NOT NULL)", name="accepted_at_when_accepted"),
-        CheckConstraint("accepted_at >= fetched_at", name="accepted_after_fetched"),
-        CheckConstraint("base ~ '^[A-Z]{3}$'", name="base_code"),
-        Index(
-            "ix_rate_snapshots_accepted",
-            "sample",
-            text("accepted_at DESC"),
-            postgresql_where=text("state = 'accepted'"),
-        ),
-        Index(
-            "uq_rate_snapshots_one_quarantined",
-            "state",
-            unique=True,
-            postgresql_where=text("state = 'quarantined'"),
-        ),
-    )
-
-    id: Mapped[UUID] = mapped_column(primary_key=True)
-    provider: Mapped[str] = mapped_column(Text)
-    base: Mapped[str] = mapped_column(String(3))
-    provider_time: Mapped[datetime] = mapped_column(Instant)
-    fetched_at: Mapped[datetime] = mapped_column(Instant)
-    rates: Mapped[dict[str, str]] = mapped_column(JSONB)
-    sample: Mapped[bool] = mapped_column(server_default=text("false"))
-    state: Mapped[str] = mapped_column(Text)
-    accepted_at: Mapped[datetime | None] = mapped_column(Instant)
-    agreeing_fetches: Mapped[int] = mapped_column(SmallInteger, server_default=text("1"))
-    etag: Mapped[str | None] = mapped_column(Text)
-    last_modified: Mapped[str | None] = mapped_column(Text)
-
-
-class RateRefreshRow(Base):
-    """One attempt to fetch rates, and how it ended."""
-
-    __tablename__ = "rate_refreshes"
-
-    id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
-    attempted_at: Mapped[datetime] = mapped_column(Instant, server_default=NOW, index=True)
-    outcome: Mapped[str] = mapped_column(Text)
-    detail: Mapped[str] = mapped_column(Text, server_default="")
-    retry_at: Mapped[datetime | None] = mapped_column(Instant)
 
 
 class BillRow(Base):
@@ -227,113 +158,6 @@ class LineItemRow(Base):
     added_in_version: Mapped[int] = mapped_column(BigInteger)
     reverses: Mapped[UUID | None]
     reason: Mapped[str | None] = mapped_column(Text)
-
-
-class IdempotencyKeyRow(Base):
-    """A key whose request succeeded. `scope_id` is the bill, or the account where there is no bill yet."""
-
-    __tablename__ = "idempotency_keys"
-    __table_args__ = (
-        CheckConstraint("length(key) BETWEEN 1 AND 300", name="key_length"),
-        CheckConstraint("length(fingerprint) = 32", name="fingerprint_length"),
-    )
-
-    scope_id: Mapped[UUID] = mapped_column(primary_key=True)
-    account_id: Mapped[UUID] = mapped_column(primary_key=True)
-    operation: Mapped[str] = mapped_column(Text, primary_key=True)
-    key: Mapped[str] = mapped_column(Text, primary_key=True)
-    fingerprint: Mapped[bytes] = mapped_column(LargeBinary)
-    result_id: Mapped[UUID | None]
-    outcomes: Mapped[dict[str, Any] | None] = mapped_column(JSONB)
-    created_at: Mapped[datetime] = mapped_column(Instant, server_default=NOW)
-
-
-class EventRow(Base):
-    """The log of every change: audit, live pages, signals. Read in order of (xid, seq), never of seq alone."""
-
-    __tablename__ = "events"
-    __table_args__ = (
-        CheckConstraint("subject_type IN ('bill', 'customer', 'rates')", name="subject_type_known"),
-        CheckConstraint("actor_kind IN ('user', 'api_key', 'workflow', 'system')", name="actor_kind_known"),
-        Index("ix_events_xid_seq", "xid", "seq"),
-    )
-
-    subject_id: Mapped[UUID] = mapped_column(primary_key=True)
-    version: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
-    subject_type: Mapped[str] = mapped_column(Text)
-    type: Mapped[str] = mapped_column(Text)
-    actor_kind: Mapped[str] = mapped_column(Text)
-    actor_id: Mapped[str] = mapped_column(Text)
-    actor_name: Mapped[str] = mapped_column(Text)
-    request_id: Mapped[str] = mapped_column(Text)
-    data: Mapped[dict[str, Any]] = mapped_column(JSONB, server_default=text("'{}'"))
-    occurred_at: Mapped[datetime] = mapped_column(Instant)
-    xid: Mapped[int] = mapped_column(Xid8, server_default=text("pg_current_xact_id()"))
-    seq: Mapped[int] = mapped_column(BigInteger, Identity(always=True))
-
-
-class LineItemRequestRow(Base):
-    """An item somebody asked for without waiting; the bill's workflow carries it out."""
-
-    __tablename__ = "line_item_requests"
-    __table_args__ = (
-        CheckConstraint("state IN ('pending', 'added', 'rejected')", name="state_known"),
-        CheckConstraint("(state = 'rejected') = (error IS NOT NULL)", name="error_when_rejected"),
-        CheckConstraint("(state = 'pending') = (decided_at IS NULL)", name="decided_unless_pending"),
-        Index(
-            "uq_line_item_requests_key",
-            "bill_id",
-            "account_id",
-            "key",
-            unique=True,
-            postgresql_where=text("key IS NOT NULL"),
-        ),
-        Index("ix_line_item_requests_pending", "created_at", postgresql_where=text("state = 'pending'")),
-    )
-
-    bill_id: Mapped[UUID] = mapped_column(ForeignKey("bills.id"), primary_key=True)
-    id: Mapped[UUID] = mapped_column(primary_key=True)
-    account_id: Mapped[UUID]
-    key: Mapped[str | None] = mapped_column(Text)
-    fingerprint: Mapped[bytes] = mapped_column(LargeBinary)
-    actor_kind: Mapped[str] = mapped_column(Text)
-    actor_id: Mapped[str] = mapped_column(Text)
-    actor_name: Mapped[str] = mapped_column(Text)
-    request_id: Mapped[str] = mapped_column(Text)
-    description: Mapped[str] = mapped_column(Text)
-    quantity: Mapped[Decimal] = mapped_column(Numeric)
-    unit_price: Mapped[Decimal] = mapped_column(Numeric)
-    total: Mapped[Decimal] = mapped_column(Numeric)
-    currency: Mapped[str] = mapped_column(String(3))
-    state: Mapped[str] = mapped_column(Text, server_default="pending")
-    item_id: Mapped[UUID | None]
-    error: Mapped[dict[str, Any] | None] = mapped_column(JSONB)
-    created_at: Mapped[datetime] = mapped_column(Instant, server_default=NOW)
-    decided_at: Mapped[datetime | None] = mapped_column(Instant)
-
-
-class BillWorkflowRow(Base):
-    """What a bill's workflow has heard: narrow, and apart from the bill's row, which adders lock."""
-
-    __tablename__ = "bill_workflows"
-    __table_args__ = (
-        Index("ix_bill_workflows_unfinished", "bill_id", postgresql_where=text("finished_at IS NULL")),
-        ROOM_FOR_UPDATES,
-    )
-
-    bill_id: Mapped[UUID] = mapped_column(ForeignKey("bills.id"), primary_key=True)
-    heard_version: Mapped[int] = mapped_column(BigInteger, server_default=text("0"))
-    heard_at: Mapped[datetime | None] = mapped_column(Instant)
-    finished_at: Mapped[datetime | None] = mapped_column(Instant)
-
-
-class WorkerHeartbeatRow(Base):
-    """A worker process that lives: it says so every few seconds."""
-
-    __tablename__ = "worker_heartbeats"
-
-    worker: Mapped[str] = mapped_column(Text, primary_key=True)
-    beat_at: Mapped[datetime] = mapped_column(Instant)
 
 
 class CounterRow(Base):
