@@ -188,9 +188,12 @@ async def _workflows_agree(stack: Stack, bill_ids: Iterable[str]) -> None:
 
 
 async def _workflow_agrees(stack: Stack, client: Client, bill_id: str, deadline: float) -> None:
-    stored = _stored_figures(stack, bill_id)
     handle = client.get_workflow_handle_for(BillWorkflow.run, f"bill-{bill_id}")
-    while (said := await _said_by(handle, finished=stored["status"] == "closed")) != stored:
+    while True:
+        stored = _stored_figures(stack, bill_id)
+        said = await _said_by(handle, finished=stored["status"] == "closed")
+        if said == stored:
+            return
         late = f"after {WORKFLOW_AGREES_WITHIN_S} s the workflow says {said}, not {stored}"
         assert asyncio.get_running_loop().time() < deadline, late
         await asyncio.sleep(0.1)
