@@ -113,6 +113,8 @@ class Dev:
             "PUBLIC_URL": self._url,
             "BIND_ADDRESS": ports.LOOPBACK,
             "GUNICORN_LOG_LEVEL": "warning",
+            # A line for every request and round would bury what is printed here once.
+            "LOG_LEVEL": "WARNING",
             "PYTHONUNBUFFERED": "1",
         }
         if "SECRET_KEY" not in given:
