@@ -6,6 +6,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import uuid4
 
@@ -14,10 +15,14 @@ from alembic import command
 from alembic.config import Config as AlembicConfig
 from sqlalchemy import Engine
 
+from billing.bill import Bill
+from billing.ledger import bills
 from billing.ledger.database import create_engine
 from billing.origin import Actor, ActorKind, Origin
+from billing.period import Period
 from embedded.postgres import Postgres
 from embedded.temporal import Temporal
+from tests.support.ledger import OpenBill
 
 PROJECT = Path(__file__).resolve().parents[1]
 TEMPLATE = "migrated"
@@ -93,3 +98,14 @@ def engine(database_url: str) -> Iterator[Engine]:
 def origin() -> Origin:
     """An integrator nobody has met before."""
     return Origin(Actor(ActorKind.API_KEY, str(uuid4()), "ledger-sync"), uuid4(), "request-1")
+
+
+@pytest.fixture
+def open_bill(engine: Engine, origin: Origin) -> OpenBill:
+    """Opens a bill of a new customer, a month long unless told otherwise."""
+
+    def open_(*, ends_in: timedelta = timedelta(days=30)) -> Bill:
+        now = datetime.now(UTC)
+        return bills.open_bill(engine, origin, f"customer-{uuid4().hex}", Period(now, now + ends_in)).bill
+
+    return open_

@@ -3,18 +3,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from uuid import uuid4
 
 import pytest
 from sqlalchemy import Engine, text
 from temporalio.client import Client, WorkflowHandle
 
-from billing.bill import Bill
-from billing.ledger import bills
 from billing.ledger.database import transaction
-from billing.origin import Origin
-from billing.period import Period
 from billing.settings import Settings
 from embedded.temporal import Temporal
 from workflows.bill import BillWorkflow
@@ -23,7 +19,6 @@ from workflows.messages import BillFigures, WorkflowState
 from workflows.worker import bill_worker, register_search_attributes
 
 BillHandle = WorkflowHandle[BillWorkflow, BillFigures]
-OpenBill = Callable[..., Bill]
 
 
 @pytest.fixture
@@ -32,15 +27,6 @@ def settings(database_url: str, temporal: Temporal) -> Settings:
     return Settings(
         database_url=database_url, temporal_address=temporal.address, temporal_task_queue=f"test-{uuid4().hex}"
     )
-
-
-@pytest.fixture
-def open_bill(engine: Engine, origin: Origin) -> OpenBill:
-    def open_(*, ends_in: timedelta = timedelta(days=30)) -> Bill:
-        now = datetime.now(UTC)
-        return bills.open_bill(engine, origin, f"customer-{uuid4().hex}", Period(now, now + ends_in)).bill
-
-    return open_
 
 
 @asynccontextmanager

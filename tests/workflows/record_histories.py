@@ -19,8 +19,8 @@ from temporalio.client import Client, WorkflowHistory
 from billing.ledger import bills, line_items, requests
 from billing.origin import Origin
 from billing.settings import Settings
-from tests.billing.ledger.conftest import draft
-from tests.workflows.conftest import OpenBill, serving, state_when
+from tests.support.ledger import OpenBill, draft
+from tests.workflows.conftest import serving, state_when
 from workflows.bill import BillWorkflow
 from workflows.messages import BillLife, figures_of
 from workflows.telling import start

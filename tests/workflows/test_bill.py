@@ -16,8 +16,8 @@ from billing.bill import Bill, CloseReason
 from billing.ledger import bills, line_items, progress, reads, requests
 from billing.origin import Origin
 from billing.settings import Settings
-from tests.billing.ledger.conftest import draft, keyed
-from tests.workflows.conftest import BillHandle, OpenBill, move_clock, serving, state_when
+from tests.support.ledger import OpenBill, draft, keyed
+from tests.workflows.conftest import BillHandle, move_clock, serving, state_when
 from workflows.bill import BillWorkflow
 from workflows.messages import BillLife, figures_of
 from workflows.telling import start

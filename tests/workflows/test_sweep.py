@@ -14,8 +14,8 @@ from billing.bill import CloseReason
 from billing.ledger import bills, line_items, progress, reads, requests
 from billing.origin import Origin
 from billing.settings import Settings
-from tests.billing.ledger.conftest import draft
-from tests.workflows.conftest import OpenBill, serving, state_when
+from tests.support.ledger import OpenBill, draft
+from tests.workflows.conftest import serving, state_when
 from workflows import sweep as sweeping
 from workflows.messages import figures_of
 from workflows.sweep import Sweep

@@ -21,8 +21,8 @@ from billing.errors import (
 from billing.ledger import bills, events, line_items, reads
 from billing.origin import Origin
 from billing.period import Period
-from tests.billing.ledger.conftest import OpenBill, draft, keyed
 from tests.billing.ledger.test_closing import sleep
+from tests.support.ledger import OpenBill, draft, keyed
 
 NOW = datetime.now(UTC)
 MONTH = Period(NOW, NOW + timedelta(days=30))

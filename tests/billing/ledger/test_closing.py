@@ -16,7 +16,7 @@ from billing.ledger import bills, closing, customers, events, line_items, rates,
 from billing.ledger.database import transaction
 from billing.origin import Origin
 from billing.rates import RateSnapshot
-from tests.billing.ledger.conftest import OpenBill, draft, keyed
+from tests.support.ledger import OpenBill, draft, keyed
 
 
 def sleep(engine: Engine, seconds: float) -> None:

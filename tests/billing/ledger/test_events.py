@@ -11,7 +11,7 @@ from sqlalchemy import Engine, text
 from billing.ledger import bills, events, line_items
 from billing.ledger.database import transaction
 from billing.origin import Origin
-from tests.billing.ledger.conftest import OpenBill, draft
+from tests.support.ledger import OpenBill, draft
 
 
 def read_on(engine: Engine, after: events.LogPosition) -> list[events.Event]:

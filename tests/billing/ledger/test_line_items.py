@@ -28,7 +28,7 @@ from billing.ledger import bills, closing, events, line_items, reads
 from billing.ledger.database import transaction
 from billing.money import exact_sum
 from billing.origin import Origin
-from tests.billing.ledger.conftest import OFFERED, OpenBill, draft, keyed
+from tests.support.ledger import OFFERED, OpenBill, draft, keyed
 
 
 def test_an_item_is_on_the_bill_with_its_exact_total(engine: Engine, origin: Origin, open_bill: OpenBill) -> None:

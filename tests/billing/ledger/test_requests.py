@@ -12,7 +12,7 @@ from sqlalchemy import Engine
 from billing.errors import BillClosed, BillNotFound, IdempotencyKeyReused
 from billing.ledger import bills, closing, line_items, reads, requests
 from billing.origin import Origin
-from tests.billing.ledger.conftest import OpenBill, draft, keyed
+from tests.support.ledger import OpenBill, draft, keyed
 
 
 def test_carried_out_by_many_at_once_it_adds_once(engine: Engine, origin: Origin, open_bill: OpenBill) -> None:

@@ -1,17 +1,13 @@
+"""Values for tests that write to the ledger."""
+
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
-import pytest
-from sqlalchemy import Engine
-
 from billing.bill import Bill, LineItemDraft
-from billing.ledger import bills
 from billing.origin import Origin
-from billing.period import Period
 
 OFFERED = ("USD", "GEL", "EUR", "JPY", "KWD")
 OpenBill = Callable[..., Bill]
@@ -24,15 +20,5 @@ def draft(
 
 
 def keyed(origin: Origin, key: str | None = None) -> Origin:
+    """The same caller, asking with an idempotency key."""
     return replace(origin, idempotency_key=key or uuid4().hex)
-
-
-@pytest.fixture
-def open_bill(engine: Engine, origin: Origin) -> OpenBill:
-    """Opens a bill of a new customer, a month long unless told otherwise."""
-
-    def open_(*, ends_in: timedelta = timedelta(days=30)) -> Bill:
-        now = datetime.now(UTC)
-        return bills.open_bill(engine, origin, f"customer-{uuid4().hex}", Period(now, now + ends_in)).bill
-
-    return open_
