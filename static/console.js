@@ -20,6 +20,12 @@
     dialog.close();
   });
 
+  // Only what arrived last is marked as new.
+  document.addEventListener("htmx:oobBeforeSwap", (event) => {
+    if (!event.detail.target.matches("tbody")) return;
+    for (const row of event.detail.target.querySelectorAll(".fresh")) row.classList.remove("fresh");
+  });
+
   // A tab that nobody looks at asks for nothing; it catches up when it is looked at again.
   document.addEventListener("htmx:beforeRequest", (event) => {
     if (document.hidden && event.detail.elt.matches("[data-live]")) event.preventDefault();

@@ -37,6 +37,7 @@ def _files() -> Mapping[str, Path]:
     return {
         "tokens.css": OURS / "tokens.css",
         "console.css": OURS / "console.css",
+        "widths.css": OURS / "widths.css",
         "console.js": OURS / "console.js",
         "mark.svg": OURS / "mark.svg",
         "htmx.js": _of_package("django_htmx", "static/django_htmx/htmx-2.min.js"),

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 import psycopg
-
 from support.load import LOOPBACK, Ask, post
 from support.stack import Stack
 

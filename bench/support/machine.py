@@ -18,8 +18,8 @@ def described(stack: Stack) -> dict[str, str]:
     versions = [f"{package} {metadata.version(package)}" for package in PACKAGES]
     system = f"{platform.system()} {platform.release()}"
     return {
-        "machine": f"{os.cpu_count()} x {_processor()}, {_memory()}, {system}; the load, PostgreSQL and Temporal on it too",
-        "disk": f"{_file_system(stack.directory)}, one 8 KB write with its fsync takes {_fsync_ms(stack.directory):.2f} ms",
+        "machine": f"{os.cpu_count()} x {_processor()}, {_memory()}, {system}; all parts and the load on it",
+        "disk": f"{_file_system(stack.directory)}, 8 KB written and synced in {_fsync_ms(stack.directory):.2f} ms",
         "versions": ", ".join([f"Python {platform.python_version()}", *versions]),
         "PostgreSQL": f"{_show(stack, 'server_version')}, {settings}",
         "web": f"gunicorn.conf.py as it is: {os.environ.get('WEB_CONCURRENCY', '2')} processes of "

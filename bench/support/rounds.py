@@ -76,7 +76,7 @@ class Rounds:
                 say(f"round {number + 1} of {self._plan.rounds}: {pair.name}")
                 self._measure(pair, ours_first=bool(number % 2))
             for way in self.seed.values() if number < self._plan.seed_rounds else ():
-                say(f"round {number + 1} of {self._plan.seed_rounds}: {way.series.name}, {way.series.clients} clients")
+                say(f"round {number + 1} of {self._plan.seed_rounds}: {way.series.name}, {counted(way.series.clients)}")
                 way.series.rounds.append(way.measure())
 
     def _measure(self, pair: Pair, *, ours_first: bool) -> None:
@@ -109,7 +109,7 @@ class Rounds:
         own = [[bill] for bill in bills]
         return {
             clients: Pair(
-                f"bills of more than {FULL_ITEMS} items, {clients} clients",
+                f"bills of more than {FULL_ITEMS} items, {counted(clients)}",
                 self._web(
                     "system", f"bills of more than {FULL_ITEMS} items", clients, lambda: self._system.adding(own)
                 ),
@@ -119,7 +119,7 @@ class Rounds:
 
     def _pair(self, load_: str, clients: int, ours: Callable[[], Ask], plain: Callable[[], Ask]) -> Pair:
         ways = self._web("system", load_, clients, ours), self._web("floor", load_, clients, plain)
-        return Pair(f"{load_}, {clients} clients", *ways)
+        return Pair(f"{load_}, {counted(clients)}", *ways)
 
     def _web(self, web: str, load_: str, clients: int, asking: Callable[[], Ask]) -> Way:
         def measure() -> Sample:
@@ -153,6 +153,10 @@ class Rounds:
             time.sleep(0.1)
         self.longest_settling_s = max(self.longest_settling_s, time.monotonic() - began)
         time.sleep(0.3)
+
+
+def counted(clients: int) -> str:
+    return "1 client" if clients == 1 else f"{clients} clients"
 
 
 def say(line: str) -> None:

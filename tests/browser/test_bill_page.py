@@ -55,6 +55,7 @@ def test_a_bill_is_opened_and_lines_are_added_with_enter(open_browser, engine):
     page.keyboard.press("Enter")
     expect(rows(page, bill)).to_have_count(2)
     expect(rows(page, bill).first).to_contain_text("36,000 JPY")
+    expect(page.locator(f"#{element_id(bill, 'items')} .fresh")).to_have_count(1)
     expect(rows(page, bill).first).to_have_class("fresh")
     expect(page.locator(f"#{element_id(bill, 'total-GEL')}")).to_contain_text("3.60 GEL")
     expect(page.locator(f"#{element_id(bill, 'item-count')}")).to_have_text("2")
@@ -87,6 +88,15 @@ def test_what_others_add_appears_within_two_seconds_and_leaves_typing_alone(open
     page.get_by_label("Unit price").fill("1")
     page.keyboard.press("Enter")
     expect(rows(page, bill)).to_have_count(2)
+
+
+def test_sending_a_line_twice_at_once_adds_it_once(open_browser, bill, engine):
+    page = open_browser()
+    page.goto(f"/bills/{bill.id}")
+    type_line(page, "Wire fee", "1", "60", "GEL")
+    page.get_by_role("button", name="Add line").dblclick()
+    expect(rows(page, bill)).to_have_count(1)
+    assert reads.bill(engine, bill.id).item_count == 1
 
 
 def test_a_page_asks_for_changes_and_gets_nothing_while_there_are_none(open_browser, bill, add):

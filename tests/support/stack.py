@@ -78,6 +78,10 @@ class Program:
         self.child.kill()
 
     @property
+    def whole_log(self) -> str:
+        return self.child.log.read_text() if self.child.log else ""
+
+    @property
     def log(self) -> str:
         return last_lines(self.child.log, 60) if self.child.log else ""
 

@@ -23,12 +23,14 @@ def environment() -> dict[str, str]:
 
 
 @pytest.fixture(scope="module")
-def stack(
-    run_dir: Path, database_url: str, temporal: Temporal, environment: dict[str, str]
-) -> Iterator[Stack]:
+def stack(run_dir: Path, database_url: str, temporal: Temporal, environment: dict[str, str]) -> Iterator[Stack]:
     with Stack(run_dir / f"stack-{uuid4().hex[:8]}", database_url, temporal, **environment) as started:
         started.start()
         yield started
+        # Whatever failed around them, and however: nothing did that nobody had foreseen.
+        for program in (started.web, started.worker):
+            assert "Traceback" not in program.whole_log
+            assert '"fault"' not in program.whole_log
 
 
 @pytest.fixture(autouse=True)

@@ -83,9 +83,7 @@ def ask_to_close_and_hang_up(stack: Stack, integrator: Integrator, bill_id: str)
     connection.close()
 
 
-def test_the_web_process_killed_in_the_middle_of_load(
-    stack: Stack, integrator: Integrator, agree: AssertAgree
-) -> None:
+def test_the_web_process_killed_in_the_middle_of_load(stack: Stack, integrator: Integrator, agree: AssertAgree) -> None:
     bill_ids = [integrator.opened() for _ in range(2)]
     stop = threading.Event()
 

@@ -57,7 +57,6 @@ def test_a_database_that_refuses_connections_for_twenty_seconds(
     for refusal in refusals:
         assert_says_unavailable(refusal)
     assert slowest_s[0] < 5
-    assert "Traceback" not in stack.web.log
     agree(*bill_ids)
 
 

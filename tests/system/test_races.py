@@ -133,9 +133,7 @@ def test_stored_requests_racing_a_close_each_end_added_or_rejected(
     agree(*bill_ids)
 
 
-def race_requests_to_close(
-    integrator: Integrator, pool: ThreadPoolExecutor, bill_id: str, delay_s: float
-) -> list[str]:
+def race_requests_to_close(integrator: Integrator, pool: ThreadPoolExecutor, bill_id: str, delay_s: float) -> list[str]:
     """Where to read what became of those that were stored: 202 is a promise of an outcome."""
 
     def ask() -> requests.Response:

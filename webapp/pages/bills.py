@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 from flask import request, url_for
@@ -12,6 +13,7 @@ from billing.identifiers import parse_id
 from billing.ledger.customers import parse_external_id
 from billing.period import Period
 from webapp import commands, queries
+from webapp.formatting import input_instant
 from webapp.identity.access import allow
 from webapp.identity.caller import origin
 from webapp.identity.roles import Role
@@ -47,7 +49,9 @@ def list_bills() -> ResponseReturnValue:
 @pages.get("/bills/new")
 @allow(Role.OPERATOR)
 def new_bill() -> ResponseReturnValue:
-    return _new_bill_page(Form({"customer_id": request.args.get("customer", "")}))
+    start, end = _this_month(queries.current_rates(system()).as_of)
+    usual = {"period_start": input_instant(start), "period_end": input_instant(end)}
+    return _new_bill_page(Form({"customer_id": request.args.get("customer", ""), **usual}))
 
 
 @pages.post("/bills")
@@ -67,6 +71,12 @@ def _new_bill_page(form: Form) -> ResponseReturnValue:
     customers = queries.customers(system(), limit=CUSTOMERS_SUGGESTED)
     now = queries.current_rates(system()).as_of
     return render("bills/new.html", status=form.status, form=form, customers=customers, now=now)
+
+
+def _this_month(now: datetime) -> tuple[datetime, datetime]:
+    """The period that most bills have."""
+    start = now.astimezone(UTC).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+    return start, (start + timedelta(days=31)).replace(day=1)
 
 
 @pages.get("/bills/<bill_id>")

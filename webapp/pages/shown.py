@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from decimal import Decimal
 from uuid import UUID
 
 from billing.bill import Bill, LineItem
 from billing.ledger.events import Event
 from billing.money import Payable
 from billing.origin import Actor
-from billing.rates import Conversion
+from billing.rates import Conversion, Leg
 from webapp import queries
 from webapp.formatting import duration
 from webapp.rates import RatesInUse
@@ -45,7 +44,7 @@ class TotalsLine:
     """One currency: what accrued, what is payable, and that payable in the currency of the whole."""
 
     payable: Payable
-    converted: Decimal | None
+    leg: Leg | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,10 +58,6 @@ class ShownTotals:
     def needs_rates(self) -> bool:
         """Whether the figure of the whole depends on any rate."""
         return bool(set(self.bill.currencies) - {self.conversion.to.code})
-
-    @property
-    def is_exact(self) -> bool:
-        return all(not line.payable.rounding for line in self.lines)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,8 +99,8 @@ def shown_bill(system: System, bill: Bill, currency: str | None) -> ShownBill:
 def shown_totals(system: System, bill: Bill, currency: str | None) -> ShownTotals:
     wanted = queries.wanted_currency(system, bill, currency or None) or usual_currency(system, bill)
     rates, conversion = queries.in_currency(system, bill, wanted)
-    converted: Mapping[str, Decimal] = {leg.payable.currency.code: leg.converted for leg in conversion.legs}
-    lines = tuple(TotalsLine(payable, converted.get(payable.currency.code)) for payable in bill.payables)
+    legs = {leg.payable.currency.code: leg for leg in conversion.legs}
+    lines = tuple(TotalsLine(payable, legs.get(payable.currency.code)) for payable in bill.payables)
     return ShownTotals(bill, rates, conversion, lines)
 
 

@@ -1,0 +1,165 @@
+"""Whether the rows of the ledger agree with each other: what no constraint can say, since it spans rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Connection, Engine, text
+
+from billing import money
+from billing.bill import Bill, BillStatus
+from billing.ledger.database import snapshot
+from billing.ledger.reads import bills_by_id
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """Two things that should say the same and don't. `bill_id` None: about the ledger as a whole."""
+
+    bill_id: UUID | None
+    sentence: str
+
+
+def bills_to_compare(engine: Engine, *, every: bool, after: UUID | None, limit: int) -> Sequence[Bill]:
+    """In the order of ids. Unless `every`, those whose workflow has not finished or heard another version."""
+    with snapshot(engine) as connection:
+        wanted = {"every": every, "after": after or UUID(int=0), "limit": limit}
+        return bills_by_id(connection, list(connection.execute(_TO_COMPARE, wanted).scalars()))
+
+
+_TO_COMPARE = text(
+    """
+    SELECT b.id FROM bills b LEFT JOIN bill_workflows w ON w.bill_id = b.id
+    WHERE b.id > :after AND (:every OR w.finished_at IS NULL OR w.heard_version <> b.version)
+    ORDER BY b.id LIMIT :limit
+    """
+)
+
+
+def differences(engine: Engine, bill_ids: Sequence[UUID]) -> list[Difference]:
+    """Of these bills' rows, all read at one instant."""
+    with snapshot(engine) as connection:
+        return [found for check in _CHECKS for found in check(connection, list(bill_ids))]
+
+
+def number_differences(engine: Engine) -> list[Difference]:
+    """Of the numbers of closed bills, which have no gaps."""
+    with snapshot(engine) as connection:
+        row = connection.execute(_NUMBERS).one()
+    if row.given == row.count == (row.highest or 0):
+        return []
+    sentence = f"bill numbers given: {row.given}, bills that have one: {row.count}, highest: {row.highest}"
+    return [Difference(None, sentence)]
+
+
+_NUMBERS = text(
+    """
+    SELECT (SELECT last_value FROM counters WHERE name = 'bill_number') AS given,
+           count(number) AS count, max(number) AS highest
+    FROM bills
+    """
+)
+
+
+def _sums(connection: Connection, bill_ids: list[UUID]) -> Iterator[Difference]:
+    for row in connection.execute(_SUMS, {"ids": bill_ids}):
+        items, stored = _plain(row.total), _plain(row.subtotal)
+        yield Difference(row.bill_id, f"{row.currency} items add up to {items}, the subtotal is {stored}")
+
+
+_SUMS = text(
+    """
+    SELECT bill_id, currency, s.subtotal, i.total
+    FROM (SELECT bill_id, currency, subtotal FROM bill_subtotals WHERE bill_id = ANY(:ids)) s
+    FULL JOIN (SELECT bill_id, currency, sum(total) AS total FROM line_items WHERE bill_id = ANY(:ids)
+               GROUP BY bill_id, currency) i USING (bill_id, currency)
+    WHERE s.subtotal IS DISTINCT FROM i.total
+    ORDER BY bill_id, currency
+    """
+)
+
+
+def _counts(connection: Connection, bill_ids: list[UUID]) -> Iterator[Difference]:
+    for row in connection.execute(_COUNTS, {"ids": bill_ids}):
+        sentence = f"items: {row.items}, last position: {row.last}, the bill counts {row.item_count}"
+        yield Difference(row.id, sentence)
+
+
+_COUNTS = text(
+    """
+    SELECT b.id, b.item_count, count(i.position) AS items, coalesce(max(i.position), 0) AS last
+    FROM bills b LEFT JOIN line_items i ON i.bill_id = b.id
+    WHERE b.id = ANY(:ids) GROUP BY b.id
+    HAVING b.item_count <> count(i.position) OR b.item_count <> coalesce(max(i.position), 0)
+    ORDER BY b.id
+    """
+)
+
+
+def _events(connection: Connection, bill_ids: list[UUID]) -> Iterator[Difference]:
+    for row in connection.execute(_EVENTS, {"ids": bill_ids}):
+        sentence = f"events: {row.events}, last version: {row.last}, the bill is at version {row.version}"
+        yield Difference(row.id, sentence)
+
+
+_EVENTS = text(
+    """
+    SELECT b.id, b.version, count(e.version) AS events, coalesce(max(e.version), 0) AS last
+    FROM bills b LEFT JOIN events e ON e.subject_id = b.id
+    WHERE b.id = ANY(:ids) GROUP BY b.id
+    HAVING b.version <> count(e.version) OR b.version <> coalesce(max(e.version), 0)
+    ORDER BY b.id
+    """
+)
+
+
+def _payables(connection: Connection, bill_ids: list[UUID]) -> Iterator[Difference]:
+    for row in connection.execute(_PAYABLES, {"ids": bill_ids}):
+        due = money.payable(row.subtotal, money.currency(row.currency)) if row.status == BillStatus.CLOSED else None
+        wanted = (due.amount, due.rounding) if due else (None, None)
+        if (row.payable, row.rounding) != wanted:
+            stored = f"payable {_plain(row.payable)} and rounding {_plain(row.rounding)} are stored"
+            sentence = f"{row.currency} {stored}, right are {_plain(wanted[0])} and {_plain(wanted[1])}"
+            yield Difference(row.id, sentence)
+
+
+_PAYABLES = text(
+    """
+    SELECT b.id, b.status, s.currency, s.subtotal, s.payable, s.rounding
+    FROM bills b JOIN bill_subtotals s ON s.bill_id = b.id
+    WHERE b.id = ANY(:ids) ORDER BY b.id, s.currency
+    """
+)
+
+
+def _plain(amount: Any) -> str:
+    return "none" if amount is None else money.plain(amount)
+
+
+def _records(connection: Connection, bill_ids: list[UUID]) -> Iterator[Difference]:
+    """Of what the workflow is recorded to have heard."""
+    for row in connection.execute(_RECORDS, {"ids": bill_ids}):
+        if row.heard_version is None:
+            sentence = "there is no record of what its workflow has heard"
+        elif row.heard_version > row.version:
+            sentence = f"its workflow heard of version {row.heard_version}, the bill is at version {row.version}"
+        else:
+            sentence = f"its workflow is recorded as finished, the bill is {row.status}"
+        yield Difference(row.id, sentence)
+
+
+_RECORDS = text(
+    """
+    SELECT b.id, b.status, b.version, w.heard_version
+    FROM bills b LEFT JOIN bill_workflows w ON w.bill_id = b.id
+    WHERE b.id = ANY(:ids)
+      AND (w.bill_id IS NULL OR w.heard_version > b.version
+           OR (w.finished_at IS NOT NULL AND (b.status <> 'closed' OR w.heard_version <> b.version)))
+    ORDER BY b.id
+    """
+)
+
+_CHECKS = (_sums, _counts, _events, _payables, _records)

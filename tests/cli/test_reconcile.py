@@ -1,0 +1,276 @@
+"""`pave reconcile` as its users run it, beside a real Temporal with a real worker."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from uuid import uuid4
+
+import pytest
+from sqlalchemy import Engine, text
+
+from billing.bill import Bill, LineItemDraft
+from billing.ledger import bills, closing, line_items, progress, reads
+from billing.origin import Origin, by_the_system
+from billing.period import Period
+from billing.settings import DEFAULT_CURRENCIES, Settings
+from embedded.temporal import Temporal
+from workflows.connection import connect
+from workflows.messages import figures_of
+from workflows.telling import start
+from workflows.worker import bill_worker, register_search_attributes
+
+OpenBill = Callable[[], Bill]
+Pave = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture(scope="module")
+def settings(database_url: str, temporal: Temporal) -> Settings:
+    queue = f"reconcile-{uuid4().hex}"
+    return Settings(database_url=database_url, temporal_address=temporal.address, temporal_task_queue=queue)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _worker(settings: Settings, engine: Engine) -> Iterator[None]:
+    """Workflows and activities, and no sweep that would set right what is to be found."""
+    serving, stop = threading.Event(), threading.Event()
+
+    async def serve() -> None:
+        client = await connect(settings)
+        await register_search_attributes(client, settings.temporal_namespace)
+        async with bill_worker(client, settings, engine):
+            serving.set()
+            await asyncio.to_thread(stop.wait)
+
+    thread = threading.Thread(target=lambda: asyncio.run(serve()))
+    thread.start()
+    assert serving.wait(30)
+    yield
+    stop.set()
+    thread.join()
+
+
+@pytest.fixture
+def reconcile(settings: Settings) -> Pave:
+    def reconcile(*arguments: str, wait_s: float = 0, temporal: str = "") -> subprocess.CompletedProcess[str]:
+        given = {
+            "PATH": os.environ["PATH"],
+            "DATABASE_URL": settings.database_url,
+            "TEMPORAL_ADDRESS": temporal or settings.temporal_address,
+            "TEMPORAL_TASK_QUEUE": settings.temporal_task_queue,
+        }
+        command = [sys.executable, "-m", "cli.main", "reconcile", "--wait", str(wait_s), *arguments]
+        return subprocess.run(command, text=True, capture_output=True, env=given, timeout=100, check=False)
+
+    return reconcile
+
+
+@pytest.fixture(autouse=True)
+def _only_this_tests_bills(engine: Engine) -> Iterator[None]:
+    yield
+    with engine.begin() as connection:
+        connection.execute(text("TRUNCATE bills, events, line_items, bill_subtotals, bill_workflows CASCADE"))
+        connection.execute(text("UPDATE counters SET last_value = 0"))
+
+
+@pytest.fixture
+def open_bill(engine: Engine, origin: Origin) -> OpenBill:
+    """Makes bills with 3.6 GEL on them."""
+
+    def open_bill() -> Bill:
+        now = datetime.now(UTC)
+        period = Period(now, now + timedelta(days=30))
+        return add(engine, origin, bills.open_bill(engine, origin, f"customer-{uuid4().hex}", period).bill)
+
+    return open_bill
+
+
+@pytest.fixture
+def bill(open_bill: OpenBill) -> Bill:
+    return open_bill()
+
+
+def add(engine: Engine, origin: Origin, bill: Bill) -> Bill:
+    draft = LineItemDraft.parse("hung", "6", "0.6", "GEL", offered=DEFAULT_CURRENCIES)
+    return line_items.add(engine, origin, bill.id, draft)[0]
+
+
+def run_workflow(settings: Settings, bill: Bill) -> None:
+    """As of this bill."""
+
+    async def run() -> None:
+        await start(await connect(settings), settings.temporal_task_queue, figures_of(bill))
+
+    asyncio.run(run())
+
+
+def close(engine: Engine, origin: Origin, bill: Bill) -> Bill:
+    bills.request_close(engine, origin, bill.id)
+    closed = closing.close_bill(engine, by_the_system("test"), bill.id, samples=True)
+    assert isinstance(closed, Bill)
+    return closed
+
+
+def change(engine: Engine, statement: str, bill: Bill) -> None:
+    """What no part of the system would do."""
+    with engine.begin() as connection:
+        connection.execute(text(statement), {"id": bill.id})
+
+
+def test_agreement_is_said_in_one_line(reconcile: Pave, settings: Settings, bill: Bill) -> None:
+    run_workflow(settings, bill)
+
+    done = reconcile(wait_s=10)
+
+    assert (done.stdout, done.stderr) == ("1 bill compared, 0 differences\n", "")
+    assert done.returncode == 0
+
+
+def test_a_bill_without_a_workflow_is_found_and_gets_one(reconcile: Pave, engine: Engine, bill: Bill) -> None:
+    found = reconcile()
+    repaired = reconcile("--repair")
+
+    assert f"bill-{bill.id}  workflow: Temporal knows none" in found.stdout
+    assert "1 bill compared, 1 difference\n" in found.stdout
+    assert found.returncode == 1
+    assert (repaired.returncode, repaired.stdout) == (0, "1 bill compared, 0 differences\n")
+    assert progress.heard(engine, bill.id).version == bill.version
+
+
+def test_a_workflow_that_missed_changes_is_found_and_told(
+    reconcile: Pave, engine: Engine, origin: Origin, settings: Settings, bill: Bill
+) -> None:
+    run_workflow(settings, bill)
+    assert reconcile(wait_s=10).returncode == 0
+    add(engine, origin, bill)
+
+    found, repaired = reconcile(), reconcile("--repair")
+
+    assert f"bill-{bill.id}  workflow: it has heard of version 2, stored is 3" in found.stdout
+    assert (found.returncode, repaired.returncode) == (1, 0)
+
+
+def test_a_workflow_that_was_stopped_from_outside_is_found_and_started_again(
+    reconcile: Pave, settings: Settings, bill: Bill
+) -> None:
+    run_workflow(settings, bill)
+
+    async def terminate() -> None:
+        await (await connect(settings)).get_workflow_handle(bill.workflow_id).terminate()
+
+    asyncio.run(terminate())
+    found, repaired = reconcile(), reconcile("--repair")
+
+    assert "workflow: it ended as terminated" in found.stdout
+    assert (found.returncode, repaired.returncode) == (1, 0)
+
+
+def test_a_bill_that_closed_unheard_is_found_and_its_workflow_finishes(
+    reconcile: Pave, engine: Engine, origin: Origin, settings: Settings, bill: Bill
+) -> None:
+    run_workflow(settings, bill)
+    assert reconcile(wait_s=10).returncode == 0
+    closed = close(engine, origin, bill)
+
+    found, repaired = reconcile(), reconcile("--repair")
+
+    assert f"it has heard of version {bill.version}, stored is {closed.version}" in found.stdout
+    assert (found.returncode, repaired.returncode) == (1, 0)
+    assert progress.heard(engine, bill.id) == progress.Heard(closed.version, finished=True)
+    assert reconcile().stdout == "0 bills compared, 0 differences\n"
+    assert reconcile("--all").stdout == "1 bill compared, 0 differences\n"
+
+
+def test_what_is_due_is_closed_on_request(reconcile: Pave, engine: Engine, settings: Settings, bill: Bill) -> None:
+    run_workflow(settings, bill)
+    ended = "period_start = now() - interval '2 minutes', period_end = now() - interval '1 minute'"
+    change(engine, f"UPDATE bills SET {ended} WHERE id = :id", bill)
+
+    repaired = reconcile("--repair")
+
+    assert "closed, being due: 1 bill\n" in repaired.stderr
+    assert reads.bill(engine, bill.id).is_closed
+    assert progress.heard(engine, bill.id).finished
+    assert repaired.returncode == 0, repaired.stdout
+
+
+CONTRADICTIONS = {
+    "UPDATE bill_subtotals SET subtotal = 7.2 WHERE bill_id = :id": "GEL items add up to 3.6, the subtotal is 7.2",
+    "DELETE FROM bill_subtotals WHERE bill_id = :id": "GEL items add up to 3.6, the subtotal is none",
+    "UPDATE bills SET item_count = 2 WHERE id = :id": "items: 1, last position: 1, the bill counts 2",
+    "UPDATE line_items SET position = 2 WHERE bill_id = :id": "items: 1, last position: 2, the bill counts 1",
+    "UPDATE bills SET version = 3 WHERE id = :id": "events: 2, last version: 2, the bill is at version 3",
+    "UPDATE bill_subtotals SET payable = 3.60, rounding = 0, minor_units = 2 WHERE bill_id = :id": (
+        "GEL payable 3.6 and rounding 0 are stored, right are none and none"
+    ),
+    "UPDATE bill_workflows SET heard_version = 9 WHERE bill_id = :id": (
+        "its workflow heard of version 9, the bill is at version 2"
+    ),
+    "UPDATE bill_workflows SET finished_at = now() WHERE bill_id = :id": (
+        "its workflow is recorded as finished, the bill is open"
+    ),
+    "DELETE FROM bill_workflows WHERE bill_id = :id": "there is no record of what its workflow has heard",
+}
+
+
+def test_rows_that_contradict_each_other_are_found_and_left_alone(
+    reconcile: Pave, engine: Engine, open_bill: OpenBill
+) -> None:
+    expected = []
+    for statement, sentence in CONTRADICTIONS.items():
+        bill = open_bill()
+        change(engine, statement, bill)
+        expected.append(f"bill-{bill.id}  {sentence}")
+
+    found = reconcile("--all")
+
+    said = [line for line in found.stdout.splitlines() if "  workflow: " not in line]
+    assert sorted(said[:-1]) == sorted(expected)
+    assert found.returncode == 1
+
+
+def test_figures_that_differ_at_one_version_are_named(
+    reconcile: Pave, engine: Engine, settings: Settings, bill: Bill
+) -> None:
+    run_workflow(settings, bill)
+    assert reconcile(wait_s=10).returncode == 0
+    change(engine, "UPDATE bill_subtotals SET subtotal = 3.7 WHERE bill_id = :id", bill)
+
+    found = reconcile()
+
+    assert "workflow: totals is {'GEL': '3.6'}, stored is {'GEL': '3.7'}" in found.stdout
+
+
+def test_a_gap_in_the_bill_numbers_is_found(reconcile: Pave, engine: Engine, origin: Origin, bill: Bill) -> None:
+    close(engine, origin, bill)
+    change(engine, "UPDATE bills SET number = 2 WHERE id = :id", bill)
+
+    found = reconcile("--all")
+
+    assert "ledger  bill numbers given: 1, bills that have one: 1, highest: 2\n" in found.stdout
+
+
+def test_a_payable_that_is_wrong_for_its_currency_is_found(
+    reconcile: Pave, engine: Engine, origin: Origin, bill: Bill
+) -> None:
+    close(engine, origin, bill)
+    change(engine, "UPDATE bill_subtotals SET payable = 4, rounding = 0.4, minor_units = 0 WHERE bill_id = :id", bill)
+
+    found = reconcile("--all")
+
+    assert "GEL payable 4 and rounding 0.4 are stored, right are 3.6 and 0\n" in found.stdout
+
+
+def test_without_temporal_the_rows_are_compared_all_the_same(reconcile: Pave, engine: Engine, bill: Bill) -> None:
+    change(engine, "UPDATE bills SET item_count = 2 WHERE id = :id", bill)
+
+    found = reconcile(temporal="127.0.0.1:1")
+
+    assert "the bill counts 2" in found.stdout
+    assert "Temporal can't be reached at 127.0.0.1:1" in found.stdout
+    assert (found.returncode, "Traceback" in found.stderr) == (1, False)
