@@ -43,7 +43,8 @@ class RateSnapshot:
         return max(now - self.provider_time, timedelta(0))
 
     def is_stale(self, now: datetime, limit: timedelta = STALE_AFTER) -> bool:
-        return self.age(now) > limit
+        """Samples never are: nobody takes them for today's."""
+        return not self.sample and self.age(now) > limit
 
 
 @dataclass(frozen=True, slots=True)

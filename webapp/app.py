@@ -18,7 +18,7 @@ from webapp.api.routes import api
 from webapp.assets import assets
 from webapp.config import Config
 from webapp.identity import access, api_keys, sessions
-from webapp.pages.blueprint import pages
+from webapp.pages.routes import pages
 from webapp.system import System
 
 PROJECT = Path(__file__).resolve().parents[1]

@@ -99,16 +99,21 @@ class BillWorkflows:
 
     async def _close(self, figures: BillFigures) -> None:
         client = await self._connected()
-        await client.execute_update_with_start_workflow(
-            BillWorkflow.close,
-            start_workflow_operation=WithStartWorkflowOperation(
-                BillWorkflow.run,
-                BillLife(figures),
-                id=f"bill-{figures.bill_id}",
-                task_queue=self._settings.temporal_task_queue,
-                id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
-            ),
+        starting = WithStartWorkflowOperation(
+            BillWorkflow.run,
+            BillLife(figures),
+            id=f"bill-{figures.bill_id}",
+            task_queue=self._settings.temporal_task_queue,
+            id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
         )
+        # A failure is left with the started workflow's handle too: unless somebody takes it from there, it is
+        # logged as one that nobody foresaw.
+        started = asyncio.ensure_future(starting.workflow_handle())
+        started.add_done_callback(lambda done: done.cancelled() or done.exception())
+        try:
+            await client.execute_update_with_start_workflow(BillWorkflow.close, start_workflow_operation=starting)
+        finally:
+            started.cancel()
 
     async def _state(self, workflow_id: str) -> WorkflowState:
         client = await self._connected()

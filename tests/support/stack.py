@@ -78,8 +78,12 @@ class Program:
         self.child.kill()
 
     @property
-    def whole_log(self) -> str:
-        return self.child.log.read_text() if self.child.log else ""
+    def unforeseen(self) -> str:
+        """From its log: the first failure that nobody had foreseen, and what follows."""
+        lines = self.child.log.read_text().splitlines() if self.child.log else []
+        found = (n for n, line in enumerate(lines) if "Traceback" in line or '"fault"' in line)
+        first = next(found, len(lines))
+        return "\n".join(lines[max(first - 3, 0) : first + 40]) if first < len(lines) else ""
 
     @property
     def log(self) -> str:

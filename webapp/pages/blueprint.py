@@ -9,18 +9,3 @@ from webapp.pages import environment, errors
 pages = Blueprint("pages", __name__)
 environment.register(pages)
 errors.register(pages)
-
-# The modules below add their routes to `pages`, so they come after it.
-from webapp.pages import (  # noqa: E402, F401
-    bills,
-    changes,
-    closures,
-    customers,
-    events,
-    line_items,
-    periods,
-    rates,
-    reversals,
-    sessions,
-    workflows,
-)

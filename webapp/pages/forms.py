@@ -82,6 +82,6 @@ def sentence(refusal: BillingError) -> str:
     if isinstance(refusal, IdempotencyKeyReused):
         return SENT_BEFORE
     text = refusal.message
-    if refusal.field in LABELS:
-        text = text.replace(refusal.field, LABELS[refusal.field])
+    for name, label in LABELS.items():
+        text = text.replace(name, label)
     return f"{text[:1].upper()}{text[1:]}."

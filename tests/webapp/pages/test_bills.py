@@ -32,7 +32,7 @@ def test_a_bill_is_opened_for_a_customer_that_nobody_knew(operator, engine):
     [
         ({"customer_id": " "}, "customer_id", "Customer is required."),
         ({"period_start": ""}, "period_start", "Period start is required."),
-        ({"period_end": "2020-01-01T00:00"}, "period_end", "Period end must be after period_start."),
+        ({"period_end": "2020-01-01T00:00"}, "period_end", "Period end must be after period start."),
         ({"period_end": "soon"}, "period_end", "Period end must be a date and a time, such as 2026-12-01 00:00."),
         ({"period_end": "2040-01-01T00:00"}, "period_end", "The period cannot be longer than 366 days."),
     ],
