@@ -56,7 +56,7 @@ def _origin(key: str) -> Origin:
 
 
 def _registered(system: System, customer: DemoCustomer) -> datetime:
-    """When the customer was first made; every date of the demo counts from the earliest of these."""
+    """The minute in which the customer was first made; every date of the demo counts from the earliest of these."""
     details = customers.parse_details(
         {"name": customer.name, "email": customer.email, "billing_address": customer.address}
     )
@@ -64,7 +64,7 @@ def _registered(system: System, customer: DemoCustomer) -> datetime:
         registered, _ = commands.register_customer(system, _origin(customer.id), customer.id, details)
     except AlreadyExists:
         registered = reads.customer(system.engine, customer.id)
-    return registered.created_at
+    return registered.created_at.replace(second=0, microsecond=0)
 
 
 def _add(system: System, demo_bill: DemoBill, beginning: datetime, counts: Counts) -> None:

@@ -37,7 +37,7 @@ def outcome(answer: requests.Response) -> str:
 def test_a_close_among_sixteen_adders_counts_what_it_acknowledged(
     integrator: Integrator, pool: ThreadPoolExecutor, agree: AssertAgree
 ) -> None:
-    bill_ids = [integrator.opened() for _ in range(ROUNDS)]
+    bill_ids = list(pool.map(lambda _: integrator.opened(), range(ROUNDS)))
     outcomes: Counter[str] = Counter()
     for number, bill_id in enumerate(bill_ids):
         delay_s = LATEST_CLOSE_S * number / ROUNDS
