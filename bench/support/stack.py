@@ -54,9 +54,6 @@ class Stack:
     def __exit__(self, *_error: object) -> None:
         self._ending.close()
 
-    def pids(self, name: str) -> int | None:
-        return self._children[name].pid
-
     def log(self, name: str) -> str:
         return (self.directory / f"{name}.log").read_text()
 

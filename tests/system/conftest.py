@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from uuid import uuid4
@@ -27,15 +29,28 @@ def stack(run_dir: Path, database_url: str, temporal: Temporal, environment: dic
     with Stack(run_dir / f"stack-{uuid4().hex[:8]}", database_url, temporal, **environment) as started:
         started.start()
         yield started
+        run_all(started)
+        assert_reconciled(started)
         assert not started.web.unforeseen, started.web.unforeseen
 
 
 @pytest.fixture(autouse=True)
 def _all_run(stack: Stack) -> None:
     """Each test finds web and worker running, whatever the one before did to them."""
+    run_all(stack)
+
+
+def run_all(stack: Stack) -> None:
     for program in (stack.web, stack.worker):
         if not program.child.running:
             program.start()
+
+
+def assert_reconciled(stack: Stack) -> None:
+    """Of all bills that the module's tests left behind, also those that no test looked at in the end."""
+    command = [sys.executable, "-m", "cli.main", "reconcile", "--all", "--wait", "60"]
+    done = subprocess.run(command, env=stack.environment, text=True, capture_output=True, timeout=120, check=False)
+    assert (done.returncode, done.stderr) == (0, ""), done.stdout + done.stderr
 
 
 @pytest.fixture

@@ -114,6 +114,23 @@ def test_every_call_and_page_says_so_while_the_database_is_out_of_reach(
     agree(bill_id)
 
 
+def test_a_restart_of_the_database_between_requests_goes_unnoticed(
+    stack: Stack, postgres: Postgres, integrator: Integrator, agree: AssertAgree
+) -> None:
+    bill_id = integrator.opened()
+    address = f"{integrator.url}/bills/{bill_id}"
+    # A connection for each, so that all processes have connections of their own to the database.
+    statuses = [requests.get(address, headers=integrator.headers, timeout=20).status_code for _ in range(12)]
+
+    with without_postgres(postgres, stack):
+        pass
+
+    statuses += [requests.get(address, headers=integrator.headers, timeout=20).status_code for _ in range(12)]
+    assert set(statuses) == {200}
+    integrator.added(bill_id)
+    agree(bill_id)
+
+
 def timed(call: Callable[[], requests.Response]) -> tuple[requests.Response, float]:
     began = time.monotonic()
     return call(), time.monotonic() - began

@@ -176,6 +176,8 @@ def test_the_running_worker_refreshes_rates_by_itself(
     refresh()
     stack.worker.stop()
     provider.publish(GBP="0.7777")
+    # Due from its first round on.
+    time.sleep(1)
     stack.worker.start(RATES_REFRESH_SECONDS="1")
     try:
         deadline = time.monotonic() + 15
