@@ -12,6 +12,7 @@ from htmx_flask import Htmx
 
 from billing.ledger import database
 from billing.ledger.base import Base
+from billing.logs import configure as configure_logging
 from webapp import headers, health, logs
 from webapp.api.errors import answer_unroutable
 from webapp.api.routes import api
@@ -34,7 +35,7 @@ def create_app(config: Config | None = None) -> Flask:
     app = Flask(__name__, template_folder=str(PROJECT / "templates"), static_folder=str(PROJECT / "static"))
     app.config.from_mapping(_flask_config(config))
     app.url_map.merge_slashes = False
-    logs.configure(config.log_level)
+    configure_logging(config.log_level)
     db.init_app(app)
     with app.app_context():
         system = System(config, db.engine)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import logging
-import sys
 import time
 import traceback
 from collections.abc import Iterator
@@ -11,28 +9,7 @@ from collections.abc import Iterator
 import structlog
 from flask import Flask, Response, g, request
 
-log = structlog.get_logger()
-
-
-class _Stderr:
-    """Looked up at each line, since whoever runs us may exchange it."""
-
-    def msg(self, line: str) -> None:
-        sys.stderr.write(line + "\n")
-
-    debug = info = warning = error = critical = exception = msg
-
-
-def configure(level: str) -> None:
-    structlog.configure(
-        processors=[
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.JSONRenderer(),
-        ],
-        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelName(level)),
-        logger_factory=lambda *_: _Stderr(),
-    )
+log = structlog.get_logger(__name__)
 
 
 def log_requests(app: Flask) -> None:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Engine
 from temporalio import activity
-from temporalio.exceptions import ApplicationError
+from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 
-from billing.errors import NotFound
+from billing.errors import IdempotencyInProgress, NotFound, Unavailable
 from billing.ledger import closing, progress, reads, requests
 from billing.origin import BILLING_ACCOUNT, Actor, ActorKind, Origin
 from workflows.messages import BillFigures, CloseAnswer, Heard, Requests, figures_of
@@ -30,7 +31,7 @@ class BillActivities:
     @activity.defn
     def close_bill(self, bill_id: str) -> CloseAnswer:
         """Closes the bill if that is due; else says how long until it is."""
-        with _missing_is_final():
+        with _in_temporals_words():
             outcome = closing.close_bill(self._engine, _origin(), UUID(bill_id), samples=self._samples)
             if isinstance(outcome, closing.NotYet):
                 wait_s = outcome.wait / timedelta(seconds=1)
@@ -40,14 +41,14 @@ class BillActivities:
     @activity.defn
     def carry_out_requests(self, asked: Requests) -> BillFigures:
         """Decides stored requests; answers the bill as it is afterwards. Open to other workflows of the namespace."""
-        with _missing_is_final():
+        with _in_temporals_words():
             for request_id in asked.request_ids:
                 requests.carry_out(self._engine, UUID(asked.bill_id), UUID(request_id))
             return figures_of(reads.bill(self._engine, UUID(asked.bill_id)))
 
     @activity.defn
     def record_heard(self, heard: Heard) -> None:
-        with _missing_is_final():
+        with _in_temporals_words():
             progress.record_heard(self._engine, UUID(heard.bill_id), heard.version, finished=heard.finished)
 
 
@@ -56,12 +57,13 @@ def _origin() -> Origin:
     return Origin(Actor(ActorKind.WORKFLOW, info.workflow_id or "", "Bill workflow"), BILLING_ACCOUNT, info.activity_id)
 
 
-class _missing_is_final:  # noqa: N801  reads as the statement it is
-    """No repetition makes an unknown bill or request known."""
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, NotFound):
-            raise ApplicationError(error.message, type=error.reason, non_retryable=True) from error
+@contextmanager
+def _in_temporals_words() -> Iterator[None]:
+    """No repetition makes an unknown bill known; a database out of reach comes back, and is no fault of ours."""
+    try:
+        yield
+    except NotFound as error:
+        raise ApplicationError(error.message, type=error.reason, non_retryable=True) from error
+    except (Unavailable, IdempotencyInProgress) as error:
+        category = ApplicationErrorCategory.BENIGN
+        raise ApplicationError(error.message, type=error.reason, category=category) from error

@@ -18,6 +18,7 @@ from temporalio.service import RPCError
 from temporalio.worker import Worker
 
 from billing.ledger.database import create_engine
+from billing.logs import configure as configure_logging
 from billing.settings import Settings
 from workflows.activities import BillActivities
 from workflows.bill import BillWorkflow
@@ -102,7 +103,7 @@ async def _until_told_to_stop(settings: Settings) -> None:
 
 
 def main() -> None:
-    logging.basicConfig(level=os.environ.get("LOG_LEVEL") or "INFO", format="%(asctime)s %(levelname)s %(message)s")
+    configure_logging((os.environ.get("LOG_LEVEL") or "INFO").upper())
     asyncio.run(_until_told_to_stop(Settings.from_environment(os.environ)))
     # The SDK can abort at interpreter exit after all work is done.
     sys.stdout.flush()

@@ -235,9 +235,7 @@ def _huge_when_unpacked(exchange: _Handler, _: RatesProvider) -> None:
 
 
 def _invalid_headers(exchange: _Handler, provider: RatesProvider) -> None:
-    exchange.wfile.write(
-        b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n: no name\r\nnonsense\r\n\r\n"
-    )
+    exchange.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n: no name\r\nnonsense\r\n\r\n")
     exchange.wfile.write(provider.body())
 
 
