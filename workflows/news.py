@@ -1,7 +1,7 @@
 """What workflows are to be told: the newest of each bill, within a budget.
 
-A signal costs Temporal far more than an item costs Postgres, so a hot bill's signals are merged: at most
-one a second for a bill, and a few tens a second for a process.
+A signal costs Temporal and the worker far more than an item costs Postgres. So the first change of a quiet bill is
+told at once, further ones are merged for some seconds, and a process sends a few tens a second at most.
 """
 
 from __future__ import annotations
@@ -14,8 +14,10 @@ from dataclasses import dataclass, replace
 
 from workflows.messages import BillFigures
 
-SIGNALS_PER_S = 30
-SECONDS_BETWEEN_SIGNALS_OF_A_BILL = 1.0
+SIGNALS_PER_S = 20
+SECONDS_BETWEEN_SIGNALS_OF_A_BILL = 10.0
+# For what somebody waits for.
+SECONDS_BETWEEN_URGENT_SIGNALS_OF_A_BILL = 1.0
 # Beyond this, what is oldest is left to the sweep.
 MOST_BILLS_WAITING = 10_000
 MOST_REQUESTS_OF_A_BILL = 1_000
@@ -32,6 +34,13 @@ class Notice:
     just_opened: bool = False
     period_changed: bool = False
     request_ids: tuple[str, ...] = ()
+
+    @property
+    def spacing_s(self) -> float:
+        """How long after the last signal to the same bill this may go."""
+        if self.request_ids or self.period_changed or self.start:
+            return SECONDS_BETWEEN_URGENT_SIGNALS_OF_A_BILL
+        return SECONDS_BETWEEN_SIGNALS_OF_A_BILL
 
     def merged(self, later: Notice) -> Notice:
         newest = _newest(self.figures, later.figures)
@@ -88,7 +97,7 @@ class News:
     def _take(self, now: float) -> Notice | None:
         with self._lock:
             for key, (_, notice) in self._waiting.items():
-                if now - self._last_sent.get(key, -1e9) >= SECONDS_BETWEEN_SIGNALS_OF_A_BILL:
+                if now - self._last_sent.get(key, -1e9) >= notice.spacing_s:
                     del self._waiting[key]
                     self._remember(key, now)
                     return notice
