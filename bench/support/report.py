@@ -34,8 +34,10 @@ def ratios(rounds: Rounds) -> list[Ratio]:
     batch = rounds.batch
     assert batch.other
     found.append(Ratio(f"{batch.name}: p50", measures.ratio(batch.ours.series, batch.other.series, measures.p50), None))
-    hottest = rounds.hot[16]
-    found.append(measures.beside_seed(hottest.name, hottest.ours.series, rounds.seed[16].series))
+    hottest, seed = rounds.hot[16], rounds.seed[16].series
+    assert hottest.other
+    found.append(measures.beside_seed(f"{hottest.name}, the floor", hottest.other.series, seed, aim=None))
+    found.append(measures.beside_seed(hottest.name, hottest.ours.series, seed))
     return found
 
 
@@ -45,7 +47,7 @@ def series_table(every: Iterable[Series]) -> str:
 
 def ratios_table(found: Iterable[Ratio]) -> str:
     rows = [(one.what, f"{one.value:.2f}x", one.wanted, one.verdict) for one in found]
-    return _table([("beside the floor", "measured", "wanted", "verdict"), *rows])
+    return _table([("ratio", "measured", "wanted", "verdict"), *rows])
 
 
 def write(directory: Path, tables: Sequence[str], place: Mapping[str, str]) -> Path:
@@ -58,7 +60,6 @@ def write(directory: Path, tables: Sequence[str], place: Mapping[str, str]) -> P
 
 def _row(series: Series) -> tuple[str, ...]:
     latencies = series.latencies_ms
-    answered = sum(sample.answered for sample in series.rounds)
     size = sum(sample.answer_bytes for sample in series.rounds)
     return (
         series.name,
@@ -68,7 +69,7 @@ def _row(series: Series) -> tuple[str, ...]:
         f"{series.per_second:,.0f}" if series.per_second >= 100 else f"{series.per_second:.1f}",
         f"{len(latencies):,}",
         str(series.refused),
-        f"{size / max(answered, 1) / 1000:.1f}",
+        f"{size / max(len(latencies), 1) / 1000:.1f}",
         f"{max(sample.cpu_share for sample in series.rounds):.0%}",
     )
 
