@@ -129,7 +129,8 @@ class Bill:
     """A bill without its items.
 
     `subtotals` are exact sums per currency code, sorted by code. `effective_at` is the cut-off: the
-    instant from which nothing was accepted; `closed_at` is when the closing ran.
+    instant from which nothing was accepted; `closed_at` is when the closing ran. `closed_payables` are what the
+    closing stored: currencies may change their minor units later, a closed bill may not.
     """
 
     id: UUID
@@ -148,6 +149,7 @@ class Bill:
     number: int | None = None
     rate_snapshot_id: UUID | None = None
     seller: Seller | None = None
+    closed_payables: tuple[money.Payable, ...] = ()
 
     @property
     def workflow_id(self) -> str:
@@ -163,7 +165,9 @@ class Bill:
 
     @property
     def payables(self) -> tuple[money.Payable, ...]:
-        """What is to be paid per currency, in the order of the subtotals."""
+        """What is to be paid per currency, in the order of the subtotals; once closed, what the closing stored."""
+        if self.is_closed:
+            return self.closed_payables
         return tuple(money.payable(amount, money.currency(code)) for code, amount in self.subtotals)
 
     @property

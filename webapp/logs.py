@@ -11,6 +11,8 @@ from flask import Flask, Response, g, request
 
 log = structlog.get_logger(__name__)
 
+LONGEST_CHAIN = 10
+
 
 def log_requests(app: Flask) -> None:
     """Names the route, never the address: addresses may carry what must not be in a log."""
@@ -45,9 +47,12 @@ def fault(error: BaseException) -> None:
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:
-    while error is not None:
+    """The error and what led to it. Chains can be made circular, so they are followed so far only."""
+    for _ in range(LONGEST_CHAIN):
+        if error is None:
+            return
         yield error
-        error = error.__cause__ or error.__context__
+        error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
 
 
 def _described(error: BaseException) -> dict[str, object]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -13,9 +14,12 @@ from temporalio import activity
 from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 
 from billing.errors import IdempotencyInProgress, NotFound, Unavailable
+from billing.identifiers import parse_id
 from billing.ledger import closing, progress, reads, requests
 from billing.origin import BILLING_ACCOUNT, Actor, ActorKind, Origin
 from workflows.messages import BillFigures, CloseAnswer, Heard, Requests, figures_of
+
+log = logging.getLogger(__name__)
 
 
 class BillActivities:
@@ -43,8 +47,15 @@ class BillActivities:
         """Decides stored requests; answers the bill as it is afterwards. Open to other workflows of the namespace."""
         with _in_temporals_words():
             for request_id in asked.request_ids:
-                requests.carry_out(self._engine, UUID(asked.bill_id), UUID(request_id))
+                self._carry_out(UUID(asked.bill_id), request_id)
             return figures_of(reads.bill(self._engine, UUID(asked.bill_id)))
+
+    def _carry_out(self, bill_id: UUID, request_id: str) -> None:
+        """An id that nobody stored is passed over: anybody may signal anything, and the bill must live on."""
+        try:
+            requests.carry_out(self._engine, bill_id, parse_id(request_id, requests.LineItemRequestNotFound))
+        except requests.LineItemRequestNotFound:
+            log.warning("bill %s has no stored request that a signal named", bill_id)
 
     @activity.defn
     def record_heard(self, heard: Heard) -> None:

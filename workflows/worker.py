@@ -55,7 +55,8 @@ class BillingWorker:
         while True:
             try:
                 client = await asyncio.wait_for(connect(self._settings), CONNECT_WAIT_S)
-                await register_search_attributes(client, self._settings.temporal_namespace)
+                registering = register_search_attributes(client, self._settings.temporal_namespace)
+                await asyncio.wait_for(registering, CONNECT_WAIT_S)
                 self._client = client
                 await bill_worker(client, self._settings, self._engine).run()
             except Exception as error:

@@ -133,11 +133,15 @@ def _translated() -> Iterator[None]:
     except exc.TimeoutError as error:
         raise Unavailable from error
     except exc.DBAPIError as error:
-        if error.connection_invalidated:
-            raise Unavailable from error
-        raise _meaning(error.orig) or error from error
+        meaning = Unavailable() if error.connection_invalidated else _meaning(error.orig)
+        if meaning is None:
+            raise
+        raise meaning from error
     except psycopg.Error as error:
-        raise _meaning(error) or error from error
+        meaning = _meaning(error)
+        if meaning is None:
+            raise
+        raise meaning from error
 
 
 def _meaning(error: BaseException | None) -> BillingError | None:

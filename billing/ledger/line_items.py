@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, LiteralString
 from uuid import UUID
@@ -92,7 +92,8 @@ def add_all(
 
     `call` is the idempotency key and fingerprint of the call as a whole. Keys within `entries` are distinct.
     """
-    return accept(partial(one_row, engine), origin, bill_id, entries, call=call)
+    accepted = accept(partial(one_row, engine), origin, bill_id, entries, call=call)
+    return _with_what_closing_stored(engine, accepted)
 
 
 def reverse(engine: Engine, origin: Origin, bill_id: UUID, item_id: UUID, reason: str) -> tuple[Bill, LineItem, bool]:
@@ -112,11 +113,17 @@ def reverse(engine: Engine, origin: Origin, bill_id: UUID, item_id: UUID, reason
     reversing = Entry(new_id(), negated, origin.idempotency_key, print_, reverses=item_id, reason=reason)
     run = partial(one_row, engine)
     try:
-        return _only(accept(run, origin, bill_id, [reversing], operation=REVERSE, event="line_item.reversed"))
+        accepted = accept(run, origin, bill_id, [reversing], operation=REVERSE, event="line_item.reversed")
+        return _only(_with_what_closing_stored(engine, accepted))
     except UniqueViolation as error:
         if error.diag.constraint_name == "uq_line_items_bill_id_reverses":
             raise AlreadyReversed from error
         raise
+
+
+def _with_what_closing_stored(engine: Engine, accepted: Accepted) -> Accepted:
+    """A replay on a closed bill answers with the bill as a reader sees it; the function knows only its subtotals."""
+    return replace(accepted, bill=reads.bill(engine, accepted.bill.id)) if accepted.bill.is_closed else accepted
 
 
 def _only(accepted: Accepted) -> tuple[Bill, LineItem, bool]:

@@ -7,7 +7,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
-from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
@@ -16,7 +15,7 @@ from sqlalchemy import ColumnElement, Connection, Engine, Select, and_, exists, 
 from billing.bill import Bill, BillStatus, Customer, LineItem
 from billing.errors import BillNotFound, CustomerNotFound, LineItemNotFound
 from billing.ledger.database import single_statement, snapshot
-from billing.ledger.rows import Row, bill_of, customer_of, line_item_of
+from billing.ledger.rows import Row, bill_of, closed_payable_of, customer_of, line_item_of
 from billing.ledger.tables.bills import BillRow, CustomerRow, LineItemRow, SubtotalRow
 
 _BILLS = BillRow.__table__
@@ -147,9 +146,8 @@ def _filtered(query: Select[Any], wanted: BillFilter) -> Select[Any]:
 
 
 def _matches(words: str) -> Any:
-    pattern = "%" + words.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_") + "%"
-    like = (_CUSTOMERS.c.external_id + " " + _CUSTOMERS.c.name).ilike(pattern)
-    alternatives: list[ColumnElement[bool]] = [_BILLS.c.customer_id.in_(select(_CUSTOMERS.c.id).where(like))]
+    named = select(_CUSTOMERS.c.id).where(_names(words))
+    alternatives: list[ColumnElement[bool]] = [_BILLS.c.customer_id.in_(named)]
     if words.isascii() and words.isdigit() and len(words) < 19:
         alternatives.append(_BILLS.c.number == int(words))
     with suppress(ValueError):
@@ -157,18 +155,28 @@ def _matches(words: str) -> Any:
     return or_(*alternatives)
 
 
+def _names(words: str) -> ColumnElement[bool]:
+    """Customers with these words in their id or name, whatever the case."""
+    return (_CUSTOMERS.c.external_id + " " + _CUSTOMERS.c.name).icontains(words, autoescape=True)
+
+
 def _bills_of(connection: Connection, rows: Sequence[Row]) -> list[Bill]:
     """Bills from their rows, in the same order, with two queries however many they are."""
     if not rows:
         return []
-    subtotals: dict[UUID, list[tuple[str, Decimal]]] = defaultdict(list)
-    kept = select(SubtotalRow.bill_id, SubtotalRow.currency, SubtotalRow.subtotal).where(
-        SubtotalRow.bill_id.in_([row.id for row in rows])
-    )
-    for bill_id, code, amount in connection.execute(kept):
-        subtotals[bill_id].append((code, amount))
+    subtotals: dict[UUID, list[Row]] = defaultdict(list)
+    kept = select(SubtotalRow.__table__).where(SubtotalRow.bill_id.in_([row.id for row in rows]))
+    for subtotal in connection.execute(kept):
+        subtotals[subtotal.bill_id].append(subtotal)
     customers = _customers_by_id(connection, {row.customer_id for row in rows})
-    return [bill_of(row, customers[row.customer_id], sorted(subtotals[row.id])) for row in rows]
+    return [_bill_of(row, customers[row.customer_id], subtotals[row.id]) for row in rows]
+
+
+def _bill_of(row: Row, customer: Row, subtotals: list[Row]) -> Bill:
+    in_order = sorted(subtotals, key=lambda subtotal: subtotal.currency)
+    closed = in_order if row.status == BillStatus.CLOSED else []
+    amounts = ((subtotal.currency, subtotal.subtotal) for subtotal in in_order)
+    return bill_of(row, customer, amounts, (closed_payable_of(subtotal) for subtotal in closed))
 
 
 def _customers_by_id(connection: Connection, ids: Iterable[UUID]) -> dict[UUID, Row]:
@@ -197,8 +205,7 @@ def customers(engine: Engine, *, text: str | None = None, limit: int, before: UU
     """Newest first."""
     query = select(_CUSTOMERS)
     if text:
-        pattern = "%" + text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_") + "%"
-        query = query.where((_CUSTOMERS.c.external_id + " " + _CUSTOMERS.c.name).ilike(pattern))
+        query = query.where(_names(text))
     if before is not None:
         query = query.where(_CUSTOMERS.c.id < before)
     with snapshot(engine) as connection:

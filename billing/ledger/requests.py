@@ -13,7 +13,7 @@ from sqlalchemy import Connection, Engine, exc, insert, select, text, update
 from billing.bill import BillStatus, LineItemDraft
 from billing.errors import BillClosed, BillClosing, BillingError, BillNotFound, IdempotencyKeyReused, NotFound
 from billing.identifiers import new_id
-from billing.ledger import line_items
+from billing.ledger import idempotency, line_items
 from billing.ledger.database import snapshot, transaction
 from billing.ledger.tables.bills import BillRow
 from billing.ledger.tables.log import LineItemRequestRow as Request
@@ -50,6 +50,11 @@ def store(engine: Engine, origin: Origin, bill_id: UUID, draft: LineItemDraft) -
             known = _by_key(connection, origin, bill_id, draft)
             if known is not None:
                 return known
+            added = idempotency.recall(connection, origin, line_items.ADD, draft.fingerprint(), scope_id=bill_id)
+            if added is not None:
+                return replace(
+                    _request_of(connection.execute(_insert_added(origin, bill_id, draft, added)).one()), replayed=True
+                )
             _refuse_closed(connection, bill_id)
             row = connection.execute(_insert(origin, bill_id, draft)).one()
             return _request_of(row)
@@ -83,6 +88,11 @@ def _insert(origin: Origin, bill_id: UUID, draft: LineItemDraft) -> Any:
         )
         .returning(_TABLE)
     )
+
+
+def _insert_added(origin: Origin, bill_id: UUID, draft: LineItemDraft, item_id: UUID) -> Any:
+    """A request whose item was added with the same key already, without a request."""
+    return _insert(origin, bill_id, draft).values(state="added", item_id=item_id, decided_at=text("billing_now()"))
 
 
 def _by_key(connection: Connection, origin: Origin, bill_id: UUID, draft: LineItemDraft) -> StoredRequest | None:
@@ -134,7 +144,9 @@ def carry_out(engine: Engine, bill_id: UUID, request_id: UUID) -> StoredRequest:
         if row.state != "pending":
             return _request_of(row)
         outcome = _accept(connection, row)
-        decided = {"item_id": outcome.item.id} if outcome.item else {"error": _error_of(outcome.refusal)}
+        # Only success is remembered: what was rejected gives its key free.
+        rejected = {"error": None if outcome.item else _error_of(outcome.refusal), "key": None}
+        decided = {"item_id": outcome.item.id} if outcome.item else rejected
         decided_row = connection.execute(
             update(Request)
             .where(Request.bill_id == bill_id, Request.id == request_id)

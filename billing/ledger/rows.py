@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import Any, TypeAlias
 
 from billing.bill import Bill, BilledCustomer, BillStatus, CloseReason, Customer, LineItem, Seller
+from billing.money import Currency, Payable
 from billing.period import Period
 
 # psycopg's and SQLAlchemy's rows are read by attribute; their types say no more than that.
@@ -26,7 +27,9 @@ def customer_of(row: Row) -> Customer:
     )
 
 
-def bill_of(row: Row, customer: Row, subtotals: Iterable[tuple[str, Decimal]]) -> Bill:
+def bill_of(
+    row: Row, customer: Row, subtotals: Iterable[tuple[str, Decimal]], closed_payables: Iterable[Payable] = ()
+) -> Bill:
     """`customer` is the customer's own row; a closed bill shows the copy it was closed with instead."""
     return Bill(
         id=row.id,
@@ -45,6 +48,7 @@ def bill_of(row: Row, customer: Row, subtotals: Iterable[tuple[str, Decimal]]) -
         number=row.number,
         rate_snapshot_id=row.rate_snapshot_id,
         seller=Seller(**row.seller) if row.seller else None,
+        closed_payables=tuple(closed_payables),
     )
 
 
@@ -53,6 +57,11 @@ def _billed_customer(row: Row, customer: Row) -> BilledCustomer:
     if kept:
         return BilledCustomer(row.customer_id, kept["external_id"], kept["name"], kept["billing_address"])
     return BilledCustomer(row.customer_id, customer.external_id, customer.name, customer.billing_address)
+
+
+def closed_payable_of(row: Row) -> Payable:
+    """From a subtotal's row that a closing completed."""
+    return Payable(Currency(row.currency, row.minor_units), row.subtotal, row.payable, row.rounding)
 
 
 def line_item_of(row: Row) -> LineItem:

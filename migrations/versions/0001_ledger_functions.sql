@@ -105,12 +105,6 @@ BEGIN
             FROM unnest(p_ids, p_keys, p_fingerprints, outcomes) AS r(id, key, fingerprint, outcome)
             WHERE r.outcome = 'added' AND r.key IS NOT NULL;
 
-            IF p_call_key IS NOT NULL THEN
-                INSERT INTO idempotency_keys (scope_id, account_id, operation, key, fingerprint, outcomes)
-                VALUES (p_bill_id, p_account_id, 'add_line_items', p_call_key, p_call_fingerprint,
-                        jsonb_build_object('outcomes', to_jsonb(outcomes), 'item_ids', to_jsonb(item_ids)));
-            END IF;
-
             INSERT INTO events (subject_type, subject_id, version, type, actor_kind, actor_id, actor_name, request_id,
                                 occurred_at, data)
             SELECT 'bill', p_bill_id, bill.version, p_event, p_actor_kind, p_actor_id, p_actor_name, p_request_id, v_now,
@@ -119,6 +113,13 @@ BEGIN
             FROM (SELECT r.currency, sum(r.total) AS total
                   FROM unnest(outcomes, p_currencies, p_totals) AS r(outcome, currency, total)
                   WHERE r.outcome = 'added' GROUP BY r.currency) AS s;
+        END IF;
+
+        -- Remembered when any row succeeded, now or before.
+        IF p_call_key IS NOT NULL AND outcomes && ARRAY['added', 'replayed'] THEN
+            INSERT INTO idempotency_keys (scope_id, account_id, operation, key, fingerprint, outcomes)
+            VALUES (p_bill_id, p_account_id, 'add_line_items', p_call_key, p_call_fingerprint,
+                    jsonb_build_object('outcomes', to_jsonb(outcomes), 'item_ids', to_jsonb(item_ids)));
         END IF;
     END IF;
 

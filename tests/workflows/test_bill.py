@@ -96,6 +96,23 @@ def test_carries_out_stored_requests(engine: Engine, origin: Origin, settings: S
     asyncio.run(scenario())
 
 
+def test_signals_that_name_no_stored_request_do_it_no_harm(
+    engine: Engine, origin: Origin, settings: Settings, open_bill: OpenBill
+) -> None:
+    async def scenario() -> None:
+        opened = open_bill()
+        stored = requests.store(engine, origin, opened.id, draft())
+        async with serving(settings, engine) as client:
+            handle = await started(client, settings, opened)
+            for named in ("nonsense", str(uuid4()), str(stored.id)):
+                await handle.signal(BillWorkflow.add_line_items, named)
+            await state_when(handle, lambda s: s.figures.item_count == 1)
+            bills.request_close(engine, origin, opened.id)
+            assert (await handle.execute_update(BillWorkflow.close)).is_closed
+
+    asyncio.run(scenario())
+
+
 def test_requests_pending_when_the_closing_is_wished_get_their_answer(
     engine: Engine, origin: Origin, settings: Settings, open_bill: OpenBill
 ) -> None:

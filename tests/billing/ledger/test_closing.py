@@ -9,11 +9,13 @@ from decimal import Decimal
 import pytest
 from sqlalchemy import Engine, exc, text
 
+from billing import money
 from billing.bill import BillStatus, CloseReason
 from billing.deliveries import FetchedRates
 from billing.errors import BillClosed, BillClosing, BillingError, VersionConflict
 from billing.ledger import bills, closing, customers, events, line_items, rates, reads
 from billing.ledger.database import transaction
+from billing.money import Currency
 from billing.origin import Origin
 from billing.rates import RateSnapshot
 from tests.support.ledger import OpenBill, draft, keyed
@@ -127,6 +129,21 @@ def test_keeps_the_customer_it_was_closed_with(engine: Engine, origin: Origin, o
     closing.close_bill(engine, origin, opened.id, samples=True)
     customers.edit(engine, origin, opened.customer.external_id, {"name": "After"})
     assert reads.bill(engine, opened.id).customer.name == "Before"
+
+
+def test_keeps_the_payable_it_was_closed_with_whatever_becomes_of_the_currency(
+    engine: Engine, origin: Origin, open_bill: OpenBill, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened, asking = open_bill(), keyed(origin)
+    line_items.add(engine, asking, opened.id, draft(quantity="1", unit_price="1.005"))
+    bills.request_close(engine, origin, opened.id)
+    closed = closing.close_bill(engine, origin, opened.id, samples=True)
+    assert not isinstance(closed, closing.NotYet)
+    monkeypatch.setattr(money, "_iso_currencies", lambda: {"GEL": Currency("GEL", 0)})
+    (payable,) = reads.bill(engine, opened.id).payables
+    assert (payable.amount, payable.rounding, payable.currency.minor_units) == (Decimal("1.01"), Decimal("0.005"), 2)
+    replayed, _, _ = line_items.add(engine, asking, opened.id, draft(quantity="1", unit_price="1.005"))
+    assert replayed.payables == closed.payables
 
 
 class TestFrozenRates:

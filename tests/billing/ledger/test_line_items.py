@@ -26,7 +26,7 @@ from billing.errors import (
 )
 from billing.ledger import bills, closing, events, line_items, reads
 from billing.ledger.database import transaction
-from billing.money import exact_sum
+from billing.money import EXACT, exact_sum
 from billing.origin import Origin
 from tests.support.ledger import OFFERED, OpenBill, draft, keyed
 
@@ -68,7 +68,7 @@ def test_subtotals_are_the_exact_sums_of_the_lines(
     entries = [line_items.entry(LineItemDraft.parse("x", q, p, c, offered=OFFERED), None) for q, p, c in lines]
     bill = line_items.add_all(engine, origin, opened.id, entries).bill
     for code, subtotal in bill.subtotals:
-        assert subtotal == exact_sum(q * p for q, p, c in lines if c == code)
+        assert subtotal == exact_sum(EXACT.multiply(q, p) for q, p, c in lines if c == code)
     assert set(bill.currencies) == {c for _, _, c in lines}
 
 
@@ -235,6 +235,22 @@ class TestManyInOneCall:
         assert reads.bill(engine, opened.id).item_count == 3
         with pytest.raises(IdempotencyKeyReused):
             line_items.add_all(engine, origin, opened.id, entries[:1], call=("call-1", b"g" * 32))
+
+    def test_a_call_whose_rows_were_all_there_is_remembered_too(
+        self, engine: Engine, origin: Origin, open_bill: OpenBill
+    ) -> None:
+        opened, call = open_bill(), ("call-2", b"f" * 32)
+        line_items.add(engine, keyed(origin, "a"), opened.id, draft())
+        line_items.add_all(engine, origin, opened.id, [line_items.entry(draft(), "a")], call=call)
+        with pytest.raises(IdempotencyKeyReused):
+            line_items.add_all(engine, origin, opened.id, [line_items.entry(draft(), None)], call=("call-2", b"g" * 32))
+        assert reads.bill(engine, opened.id).item_count == 1
+
+
+def test_what_only_a_bug_explains_is_raised_as_it_is(engine: Engine, open_bill: OpenBill) -> None:
+    with pytest.raises(exc.DBAPIError) as caught:
+        reads.bill_with_items(engine, open_bill().id, limit=1, before=2**63)
+    assert caught.value.__cause__ is not caught.value
 
 
 @pytest.mark.parametrize(

@@ -75,3 +75,32 @@ def test_what_nobody_took_up_is_found(engine: Engine, origin: Origin, open_bill:
     assert decided.error
     assert decided.error["reason"] == "bill_closing"
     assert (opened.id, stored.id) not in requests.left_pending(engine, older_than=timedelta(0), limit=1_000)
+
+
+class TestOneKeySentBothWays:
+    def test_after_the_item_was_added_directly_the_request_answers_it(
+        self, engine: Engine, origin: Origin, open_bill: OpenBill
+    ) -> None:
+        opened, asking = open_bill(), keyed(origin)
+        _, item, _ = line_items.add(engine, asking, opened.id, draft())
+        bills.request_close(engine, origin, opened.id)
+        closing.close_bill(engine, origin, opened.id, samples=True)
+        stored = requests.store(engine, asking, opened.id, draft())
+        assert (stored.state, stored.item_id, stored.replayed) == ("added", item.id, True)
+        assert requests.read(engine, opened.id, stored.id).item_id == item.id
+
+    def test_other_values_are_refused_at_once_and_take_no_key(
+        self, engine: Engine, origin: Origin, open_bill: OpenBill
+    ) -> None:
+        opened, asking = open_bill(), keyed(origin)
+        line_items.add(engine, asking, opened.id, draft())
+        with pytest.raises(IdempotencyKeyReused):
+            requests.store(engine, asking, opened.id, draft(quantity="7"))
+        assert requests.store(engine, asking, opened.id, draft()).state == "added"
+
+    def test_a_rejected_request_gives_its_key_free(self, engine: Engine, origin: Origin, open_bill: OpenBill) -> None:
+        opened, asking = open_bill(), keyed(origin)
+        waiting = requests.store(engine, asking, opened.id, draft(quantity="7"))
+        line_items.add(engine, asking, opened.id, draft())
+        assert requests.carry_out(engine, opened.id, waiting.id).state == "rejected"
+        assert requests.store(engine, asking, opened.id, draft()).state == "added"

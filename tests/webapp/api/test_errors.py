@@ -163,6 +163,20 @@ class TestOurFault:
         assert "bug-1" in logged
         assert "RuntimeError" in logged
 
+    def test_an_error_that_is_its_own_cause_is_logged_once_and_answered(
+        self, api: Api, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ):
+        bill_id = api.opened()
+
+        def broken(*_, **__):
+            error = RuntimeError("circular")
+            error.__cause__ = error
+            raise error
+
+        monkeypatch.setattr(line_items.commands, "add_line_item", broken)
+        assert api.post(f"/bills/{bill_id}/line-items", HUNG).status_code == 500
+        assert capsys.readouterr().err.count('"fault"') == 1
+
 
 class TestDatabaseOutOfReach:
     @pytest.fixture
