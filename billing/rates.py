@@ -1,7 +1,7 @@
-"""Exchange rates: what a snapshot is, which deliveries become one, and conversion.
+"""Exchange rates: what a snapshot is, and conversion.
 
-Nothing here does I/O. `billing/exchange` asks the provider, the ledger stores what `judge`
-accepts, and every page, document and answer converts through `convert`.
+Nothing here does I/O. Which deliveries become a snapshot, `billing/deliveries.py` decides; every page and
+every answer converts through `convert`.
 """
 
 from __future__ import annotations

@@ -8,6 +8,7 @@ from billing.errors import InvalidArgument
 
 # Postgres can't store NUL or lone surrogates; the other control characters only hide things.
 _UNPRINTABLE = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
+LONGEST_EMAIL = 254
 
 
 def parse_text(value: object, field: str, *, longest: int, required: bool = True) -> str:
@@ -22,3 +23,11 @@ def parse_text(value: object, field: str, *, longest: int, required: bool = True
     if len(text) > longest:
         raise InvalidArgument(f"{field} cannot exceed {longest} characters", field=field)
     return text
+
+
+def parse_email(value: object, *, required: bool = True) -> str:
+    """An address as it came: something before the @ or after it, and no white space. More only a letter proves."""
+    email = parse_text(value, "email", longest=LONGEST_EMAIL, required=required)
+    if email and ("@" not in email.strip("@") or any(c.isspace() for c in email)):
+        raise InvalidArgument("email must be an e-mail address", field="email")
+    return email

@@ -42,7 +42,8 @@ def readyz() -> ResponseReturnValue:
     state = _checked(system())
     failing = {FAILED, BEHIND, DEGRADED} if request.args.get("strict") == "1" else {FAILED, BEHIND}
     ready = not failing & set(state.values())
-    return jsonify(status=OK if ready else FAILED, **state), 200 if ready else 503
+    lag_s = round(system().workflows.lag_s(), 1)
+    return jsonify(status=OK if ready else FAILED, signal_lag_s=lag_s, **state), 200 if ready else 503
 
 
 def _checked(system: System) -> dict[str, str]:

@@ -20,7 +20,6 @@ from billing.exchange.bounded_get import Answer, bounded_get
 from billing.exchange.failure import ProviderFailed
 
 PROVIDER = "openexchangerates"
-BASE_URL = "https://openexchangerates.org/api"
 LARGEST_BODY = 1_000_000
 LONGEST_RETRY_AFTER_S = 24 * 60 * 60
 
@@ -39,7 +38,7 @@ _APP_ID_IN_URL = re.compile(r"(app_id=)[^&\s\"']+")
 class OpenExchangeRates:
     """`latest.json` of one account. Each call stands alone; it may be made from any thread."""
 
-    def __init__(self, app_id: str, base_url: str = BASE_URL, deadline_s: float = 10):
+    def __init__(self, app_id: str, base_url: str, deadline_s: float = 10):
         if not base_url.startswith(("http://", "https://")):
             raise ValueError("the address of Open Exchange Rates must begin with http:// or https://")
         self._app_id = app_id

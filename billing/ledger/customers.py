@@ -17,10 +17,9 @@ from billing.ledger.database import transaction
 from billing.ledger.rows import customer_of
 from billing.ledger.tables.bills import CustomerRow
 from billing.origin import Origin, fingerprint
-from billing.text import parse_text
+from billing.text import LONGEST_EMAIL, parse_email, parse_text
 
 LONGEST_NAME = 255
-LONGEST_EMAIL = 254
 LONGEST_ADDRESS = 2_000
 EDITABLE = {"name": LONGEST_NAME, "email": LONGEST_EMAIL, "billing_address": LONGEST_ADDRESS}
 
@@ -35,13 +34,13 @@ def parse_external_id(value: object, field: str = "customer_id") -> str:
 
 def parse_details(details: Mapping[str, object]) -> dict[str, str]:
     """Name, e-mail and billing address, as far as they are given."""
-    parsed = {
-        field: parse_text(value, field, longest=EDITABLE[field], required=False) for field, value in details.items()
-    }
-    email = parsed.get("email", "")
-    if email and ("@" not in email.strip("@") or any(c.isspace() for c in email)):
-        raise InvalidArgument("email must be an e-mail address", field="email")
-    return parsed
+    return {field: _parse_detail(field, value) for field, value in details.items()}
+
+
+def _parse_detail(field: str, value: object) -> str:
+    if field == "email":
+        return parse_email(value, required=False)
+    return parse_text(value, field, longest=EDITABLE[field], required=False)
 
 
 def register(engine: Engine, origin: Origin, external_id: str, details: Mapping[str, str]) -> tuple[Customer, bool]:

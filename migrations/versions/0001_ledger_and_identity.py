@@ -85,7 +85,7 @@ def upgrade() -> None:
         sa.CheckConstraint(
             "actor_kind IN ('user', 'api_key', 'workflow', 'system')", name=op.f("ck_events_actor_kind_known")
         ),
-        sa.CheckConstraint("subject_type IN ('bill', 'customer', 'rates')", name=op.f("ck_events_subject_type_known")),
+        sa.CheckConstraint("subject_type IN ('bill', 'customer', 'rates', 'seller')", name=op.f("ck_events_subject_type_known")),
         sa.PrimaryKeyConstraint("subject_id", "version", name=op.f("pk_events")),
     )
     op.create_index("ix_events_xid_seq", "events", ["xid", "seq"], unique=False)
@@ -161,6 +161,7 @@ def upgrade() -> None:
         sa.Column("name", sa.Text(), server_default="", nullable=False),
         sa.Column("address", sa.Text(), server_default="", nullable=False),
         sa.Column("tax_id", sa.Text(), server_default="", nullable=False),
+        sa.Column("version", sa.BigInteger(), server_default=sa.text("0"), nullable=False),
         sa.CheckConstraint("id = 1", name=op.f("ck_seller_one_row")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_seller")),
     )

@@ -19,7 +19,9 @@ def test_without_temporal_and_worker_it_is_ready_and_says_so(client: FlaskClient
     answer = client.get("/readyz")
 
     assert answer.status_code == 200
-    assert answer.json == {"status": "ok", "database": "ok", "temporal": "degraded", "worker": "degraded"}
+    assert answer.json == {
+        "status": "ok", "database": "ok", "temporal": "degraded", "worker": "degraded", "signal_lag_s": 0.0,
+    }  # fmt: skip
 
 
 def test_strictly_it_is_not(client: FlaskClient):

@@ -179,3 +179,4 @@ class SellerRow(Base):
     name: Mapped[str] = mapped_column(Text, server_default="")
     address: Mapped[str] = mapped_column(Text, server_default="")
     tax_id: Mapped[str] = mapped_column(Text, server_default="")
+    version: Mapped[int] = mapped_column(BigInteger, server_default=text("0"))
