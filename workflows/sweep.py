@@ -32,10 +32,13 @@ BATCH = 500
 # New bills may be due sooner than any seen when falling asleep.
 LONGEST_SLEEP_S = 0.5
 WORKFLOW_PATIENCE = timedelta(seconds=3)
-SIGNAL_PATIENCE = timedelta(seconds=5)
+REQUEST_PATIENCE = timedelta(seconds=5)
+SIGNAL_PATIENCE = timedelta(seconds=15)
 CATCH_UP_EVERY_S = 3.0
 CATCH_UP_BATCH = 200
-CATCH_UP_AT_ONCE = 8
+# Twenty a second: what is behind must catch up within a minute, and leave the processors to those who add.
+CATCH_UP_AT_ONCE = 4
+CATCH_UP_PAUSE_S = 0.2
 RATES_EVERY_S = 10.0
 BEAT_EVERY_S = 5.0
 TELL_WAIT_S = 5.0
@@ -97,6 +100,7 @@ class Sweep:
             log.info("telling %d workflows what they have not heard", len(behind))
         for first in range(0, len(behind), CATCH_UP_AT_ONCE):
             await asyncio.gather(*(self._tell(client, bill) for bill in behind[first : first + CATCH_UP_AT_ONCE]))
+            await asyncio.sleep(CATCH_UP_PAUSE_S)
 
     async def _tell(self, client: Client, bill: Bill) -> None:
         notice = Notice(str(bill.id), figures_of(bill), start=True)
@@ -105,7 +109,7 @@ class Sweep:
     async def carry_out_requests(self) -> None:
         """Decides stored requests that no workflow took up."""
         pending = await asyncio.to_thread(
-            requests.left_pending, self._engine, older_than=SIGNAL_PATIENCE, limit=CATCH_UP_BATCH
+            requests.left_pending, self._engine, older_than=REQUEST_PATIENCE, limit=CATCH_UP_BATCH
         )
         for bill_id, request_id in pending:
             await asyncio.to_thread(requests.carry_out, self._engine, bill_id, request_id)

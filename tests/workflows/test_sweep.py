@@ -25,7 +25,7 @@ from workflows.telling import start
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Waits that let the quicker ways go first would only make these tests slow."""
-    for name in ("WORKFLOW_PATIENCE", "SIGNAL_PATIENCE"):
+    for name in ("WORKFLOW_PATIENCE", "REQUEST_PATIENCE", "SIGNAL_PATIENCE"):
         monkeypatch.setattr(sweeping, name, timedelta(milliseconds=200))
     monkeypatch.setattr(sweeping, "CATCH_UP_EVERY_S", 0.3)
 
