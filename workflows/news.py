@@ -1,6 +1,6 @@
 """What workflows are to be told: the newest of each bill, within a budget.
 
-Telling a workflow costs Temporal and the worker some thirty milliseconds of processor time, twenty times what an item
+Telling a workflow costs Temporal and the worker some thirty milliseconds of processor time, twelve times what an item
 costs (docs/decisions/0006-signals.md). So the first change of a quiet bill is told at once, further ones are merged for
 some seconds, and a process sends a few a second at most.
 """
