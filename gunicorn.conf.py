@@ -6,7 +6,7 @@ from pathlib import Path
 
 bind = f"{os.environ.get('BIND_ADDRESS', '0.0.0.0')}:{os.environ.get('PORT', '8000')}"  # noqa: S104 - a proxy reaches it
 
-# Threads, since requests wait for PostgreSQL and live pages hold theirs. Never `preload_app`: the
+# Threads, since requests wait for PostgreSQL, and closes for Temporal. Never `preload_app`: the
 # Temporal client doesn't survive a fork.
 worker_class = "gthread"
 workers = int(os.environ.get("WEB_CONCURRENCY", "2"))
@@ -15,7 +15,7 @@ preload_app = False
 
 timeout = 30
 keepalive = 5
-# Streams end within 2 s of the signal; whatever still runs after this is cut off.
+# Requests are short; whatever still runs after this is cut off.
 graceful_timeout = 5
 
 # The application logs its requests itself.

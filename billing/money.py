@@ -145,9 +145,10 @@ def round_to_minor_units(amount: Decimal | Fraction, to: Currency) -> Decimal:
     A Fraction is an exact quotient, as conversions have them, so that it is rounded once.
     The answer carries all minor units (3.6 GEL -> 3.60).
     """
-    exact = Fraction(amount) * 10**to.minor_units
-    units = (2 * abs(exact.numerator) + exact.denominator) // (2 * exact.denominator)
-    return EXACT.scaleb(Decimal(-units if exact < 0 else units), -to.minor_units)
+    numerator, denominator = amount.as_integer_ratio()
+    # Whole numbers: a Fraction would look for common factors at every step.
+    units = (2 * abs(numerator) * 10**to.minor_units + denominator) // (2 * denominator)
+    return EXACT.scaleb(Decimal(-units if numerator < 0 else units), -to.minor_units)
 
 
 @dataclass(frozen=True, slots=True)

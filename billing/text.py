@@ -26,7 +26,7 @@ def parse_text(value: object, field: str, *, longest: int, required: bool = True
 
 
 def parse_email(value: object, *, required: bool = True) -> str:
-    """An address as it came: something before the @ or after it, and no white space. More only a letter proves."""
+    """An address as it came: something on both sides of an @, and no white space."""
     email = parse_text(value, "email", longest=LONGEST_EMAIL, required=required)
     if email and ("@" not in email.strip("@") or any(c.isspace() for c in email)):
         raise InvalidArgument("email must be an e-mail address", field="email")

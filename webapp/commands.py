@@ -22,8 +22,6 @@ from billing.period import Period
 from billing.rates import RateSnapshot
 from webapp.system import System
 
-CLOSE_WAIT_S = 2.0
-
 
 def open_bill(system: System, origin: Origin, customer_id: str, period: Period) -> Written:
     written = bills.open_bill(system.engine, origin, customer_id, period)
@@ -87,7 +85,7 @@ def close_bill(system: System, origin: Origin, bill_id: UUID, *, expected_versio
     wished = bills.request_close(system.engine, origin, bill_id, expected_version=expected_version)
     if wished.bill.is_closed:
         return wished
-    system.workflows.close(wished.bill, wait_s=CLOSE_WAIT_S)
+    system.workflows.close(wished.bill)
     return Written(reads.bill(system.engine, bill_id), replayed=wished.replayed)
 
 

@@ -31,6 +31,7 @@ class ReadBill:
 
     bill: Bill
     rates: RatesInUse
+    payables: tuple[money.Payable, ...]
     conversions: tuple[Conversion, ...]
 
 
@@ -40,7 +41,7 @@ def read(system: System, bill: Bill, currency: str | None = None) -> ReadBill:
     payables = bill.payables
     codes = dict.fromkeys((*bill.currencies, currency) if currency else bill.currencies)
     conversions = tuple(convert(payables, rates.snapshot, money.currency(code)) for code in codes)
-    return ReadBill(bill, rates, conversions)
+    return ReadBill(bill, rates, payables, conversions)
 
 
 def in_currency(system: System, bill: Bill, code: str) -> tuple[RatesInUse, Conversion]:

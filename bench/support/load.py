@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 LOOPBACK = "127.0.0.1"
+OK = 200
 MOST_REQUESTS = 200_000
 LAST_ANSWERS_WITHIN_S = 120.0
 
@@ -22,7 +23,7 @@ Ask = Callable[[int], bytes]
 
 @dataclass
 class Sample:
-    """`latencies_ms` of what was asked within the window; `answered` is what was answered within it."""
+    """`latencies_ms` of what was asked within the window and got a 200; `answered` counts what came within it."""
 
     window_s: float
     latencies_ms: list[float] = field(default_factory=list)
@@ -37,26 +38,31 @@ class Sample:
         return self.answered / self.window_s
 
     def count(self, client: _Client) -> None:
-        self.answered += client.status == 200
+        self.answered += 1
         self.answer_bytes += client.size
-        if client.status != 200:
-            self.refused += 1
-            self.first_refusal = self.first_refusal or client.head.decode(errors="replace")
+
+    def refuse(self, client: _Client) -> None:
+        self.refused += 1
+        self.first_refusal = self.first_refusal or client.head.decode(errors="replace")
 
 
 class _Client:
     def __init__(self, number: int, port: int) -> None:
         self.number = number
-        self.socket = socket.create_connection((LOOPBACK, port))
-        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._port = port
         self.asked_at = 0.0
         self.missing = -1  # bytes of the answer's body, once its head is here
         self.head = b""
         self.status = 0
         self.size = 0
+        self.connect()
+
+    def connect(self) -> None:
+        self.socket = socket.create_connection((LOOPBACK, self._port))
+        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
     def ask(self, request: bytes) -> None:
-        self.missing, self.head, self.size = -1, b"", 0
+        self.missing, self.head, self.size, self.status = -1, b"", 0, 0
         self.asked_at = time.perf_counter()
         self.socket.sendall(request)
 
@@ -85,7 +91,7 @@ def _content_length(head: bytes) -> int:
 
 
 def run(port: int, clients: int, ask: Ask, seconds: float, warm_up_s: float = 0.5) -> Sample:
-    """Asks for `warm_up_s` unmeasured and then for `seconds`; raises when a server closes or falls silent."""
+    """Asks for `warm_up_s` unmeasured and then for `seconds`; raises when a server falls silent."""
     everyone = [_Client(number, port) for number in range(clients)]
     try:
         with selectors.DefaultSelector() as selector:
@@ -106,6 +112,9 @@ def in_turn(port: int, requests: Iterable[bytes]) -> Sample:
             while not client.is_answered():
                 pass
             took_s = time.perf_counter() - client.asked_at
+            if client.status != OK:
+                result.refuse(client)
+                continue
             result.count(client)
             result.latencies_ms.append(took_s * 1000)
             result.window_s += took_s
@@ -133,7 +142,7 @@ class _Run:
                 raise TimeoutError("no answer came")
             for key, _ in ready:
                 client = key.data
-                if not client.is_answered():
+                if not self._is_over(client):
                     continue
                 now = time.perf_counter()
                 self._note(client, now)
@@ -145,7 +154,22 @@ class _Run:
         self._result.cpu_share = (time.thread_time() - cpu) / (time.perf_counter() - began)
         return self._result
 
+    def _is_over(self, client: _Client) -> bool:
+        """Whether it was answered, or its connection closed instead: that counts as refused."""
+        try:
+            return client.is_answered()
+        except ConnectionError as error:
+            self._selector.unregister(client.socket)
+            client.connect()
+            waited_s = time.perf_counter() - client.asked_at
+            client.status, client.head = 0, f"{error} after {waited_s:.1f} s".encode()
+            self._selector.register(client.socket, selectors.EVENT_READ, client)
+            return True
+
     def _note(self, client: _Client, now: float) -> None:
+        if client.status != OK:
+            self._result.refuse(client)
+            return
         if self._begin <= now < self._end:
             self._result.count(client)
         if self._begin <= client.asked_at < self._end:

@@ -137,14 +137,26 @@ def _only(accepted: Accepted) -> tuple[Bill, LineItem, bool]:
 # Runs one statement and answers its one row, or None.
 Run = Callable[[LiteralString, Sequence[Any]], Any]
 
-_FUNCTION: LiteralString = """
+_CALL: LiteralString = """
     SELECT call_outcome, outcomes, item_ids, positions, created_ats, versions, (bill).*, currencies, subtotals,
            (customer).external_id, (customer).name, (customer).billing_address
-    FROM add_line_items(
-        %s, %s, %s, %s, %s, %s, %s, %s, %s, %s,
+    FROM add_line_items(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s,
+"""
+_MANY: LiteralString = (
+    _CALL
+    + """
         %s::uuid[], %s::text[], %s::bytea[], %s::text[], %s::numeric[], %s::numeric[], %s::numeric[], %s::text[],
         %s::uuid[], %s::text[])
 """
+)
+# For one entry PostgreSQL makes the arrays: it takes psycopg a tenth of a millisecond to write ten lists.
+_ONE: LiteralString = (
+    _CALL
+    + """
+        ARRAY[%s::uuid], ARRAY[%s::text], ARRAY[%s::bytea], ARRAY[%s::text], ARRAY[%s::numeric], ARRAY[%s::numeric],
+        ARRAY[%s::numeric], ARRAY[%s::text], ARRAY[%s::uuid], ARRAY[%s::text])
+"""
+)
 
 
 def accept(
@@ -163,16 +175,13 @@ def accept(
     """
     call_key, call_fingerprint = call or (None, None)
     actor = origin.actor
-    drafts = [e.draft for e in entries]
-    parameters: tuple[Any, ...] = (
+    of_the_call = (
         bill_id, operation, event, origin.account_id, actor.kind, actor.id, actor.name, origin.request_id,
         call_key, call_fingerprint,
-        [e.id for e in entries], [e.key for e in entries], [e.fingerprint for e in entries],
-        [d.description for d in drafts], [d.quantity for d in drafts], [d.unit_price for d in drafts],
-        [d.total for d in drafts], [d.currency for d in drafts],
-        [e.reverses for e in entries], [e.reason for e in entries],
     )  # fmt: skip
-    row = run(_FUNCTION, parameters)
+    rows = [_values(e) for e in entries]
+    function, of_the_entries = (_ONE, rows[0]) if len(rows) == 1 else (_MANY, map(list, zip(*rows, strict=True)))
+    row = run(function, (*of_the_call, *of_the_entries))
     if row is None:
         raise BillNotFound
     if row.call_outcome == "idempotency_key_reused":
@@ -180,6 +189,13 @@ def accept(
     bill = bill_of(row, row, zip(row.currencies or (), row.subtotals or (), strict=True))
     outcomes = tuple(_outcome(bill, e, row, n) for n, e in enumerate(entries))
     return Accepted(bill, outcomes, replayed=row.call_outcome == "replayed")
+
+
+def _values(e: Entry) -> tuple[Any, ...]:
+    d = e.draft
+    return (
+        e.id, e.key, e.fingerprint, d.description, d.quantity, d.unit_price, d.total, d.currency, e.reverses, e.reason,
+    )  # fmt: skip
 
 
 def _outcome(bill: Bill, asked: Entry, row: Any, n: int) -> Outcome:

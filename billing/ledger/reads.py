@@ -14,7 +14,8 @@ from sqlalchemy import ColumnElement, Connection, Engine, Select, and_, exists, 
 
 from billing.bill import Bill, BillStatus, Customer, LineItem
 from billing.errors import BillNotFound, CustomerNotFound, LineItemNotFound
-from billing.ledger.database import single_statement, snapshot
+from billing.ledger import database
+from billing.ledger.database import snapshot
 from billing.ledger.rows import Row, bill_of, closed_payable_of, customer_of, line_item_of
 from billing.ledger.tables.bills import BillRow, CustomerRow, LineItemRow, SubtotalRow
 
@@ -54,8 +55,15 @@ def bill_with_items(
 
 def newest_items(engine: Engine, bill: Bill, *, limit: int) -> list[LineItem]:
     """The newest items of the bill as this value of it knows them, oldest of them first."""
-    with single_statement(engine) as connection:
-        return _newest_items(connection, bill.id, limit, bill.item_count + 1)
+    found = database.rows(engine, _NEWEST, (bill.id, bill.item_count, limit))
+    return [line_item_of(row) for row in reversed(found)]
+
+
+_NEWEST = """
+    SELECT bill_id, id, position, description, currency, quantity, unit_price, total, created_at, added_in_version,
+           reverses, reason
+    FROM line_items WHERE bill_id = %s AND position <= %s ORDER BY position DESC LIMIT %s
+"""
 
 
 def _newest_items(connection: Connection, bill_id: UUID, limit: int, before: int | None) -> list[LineItem]:

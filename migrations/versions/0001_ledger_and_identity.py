@@ -85,7 +85,9 @@ def upgrade() -> None:
         sa.CheckConstraint(
             "actor_kind IN ('user', 'api_key', 'workflow', 'system')", name=op.f("ck_events_actor_kind_known")
         ),
-        sa.CheckConstraint("subject_type IN ('bill', 'customer', 'rates', 'seller')", name=op.f("ck_events_subject_type_known")),
+        sa.CheckConstraint(
+            "subject_type IN ('bill', 'customer', 'rates', 'seller')", name=op.f("ck_events_subject_type_known")
+        ),
         sa.PrimaryKeyConstraint("subject_id", "version", name=op.f("pk_events")),
     )
     op.create_index("ix_events_xid_seq", "events", ["xid", "seq"], unique=False)

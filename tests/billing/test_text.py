@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from billing.errors import InvalidArgument
-from billing.text import parse_text
+from billing.text import parse_email, parse_text
 
 
 def parse(value: object) -> str:
@@ -55,3 +55,21 @@ def test_accepted_text_can_be_encoded(text):
         return
     assert accepted == text
     assert b"\x00" not in accepted.encode()
+
+
+@pytest.mark.parametrize("email", ["a@b", "Ann@Example.com", "a@b@c"])
+def test_an_address_has_something_on_both_sides(email):
+    assert parse_email(email) == email
+
+
+@pytest.mark.parametrize("email", ["nobody", "@", "a@", "@b", "a b@c", "a@b\n", " ", "a" * 250 + "@b.example"])
+@pytest.mark.parametrize("required", [False, True])
+def test_what_is_no_address_is_refused(email, required):
+    with pytest.raises(InvalidArgument, match="email"):
+        parse_email(email, required=required)
+
+
+def test_an_optional_address_may_be_missing():
+    assert parse_email("", required=False) == ""
+    with pytest.raises(InvalidArgument, match=r"^email is required$"):
+        parse_email("")

@@ -29,8 +29,8 @@ from webapp.api.bill_answer import bill_answer, bill_id_in, wanted_currency
 from webapp.api.blueprint import api
 from webapp.api.body import LONGEST_BATCH, json_object, refuse_unknown
 from webapp.api.errors import described
-from webapp.api.line_items import FIELDS, parse_draft
 from webapp.api.negotiation import checked_key, idempotency_key
+from webapp.drafts import FIELDS, parse_draft
 from webapp.identity.access import allow
 from webapp.identity.caller import origin
 from webapp.identity.roles import Role

@@ -13,7 +13,6 @@ from billing.errors import InvalidArgument
 from billing.ledger.customers import parse_external_id
 from billing.ledger.reads import BillFilter
 from billing.period import Period
-from billing.text import parse_text
 from webapp import commands, queries
 from webapp.api import cursors, render
 from webapp.api.bill_answer import (
@@ -26,13 +25,12 @@ from webapp.api.bill_answer import (
 from webapp.api.blueprint import api
 from webapp.api.body import expected_version, json_object, json_object_or_nothing
 from webapp.api.negotiation import idempotency_key
-from webapp.api.parameters import limit, parameters
+from webapp.api.parameters import limit, parameters, search
 from webapp.identity.access import allow
 from webapp.identity.caller import origin
 from webapp.identity.roles import Role
 from webapp.system import System, system
 
-LONGEST_SEARCH = 255
 FILTERS = ("customer_id", "status", "currency", "from", "to", "q")
 
 
@@ -88,7 +86,7 @@ def _filter(asked: dict[str, str]) -> BillFilter:
         currency=money.currency(asked["currency"]).code if "currency" in asked else None,
         ends_after=parse_instant(asked["from"], "from") if "from" in asked else None,
         starts_before=parse_instant(asked["to"], "to") if "to" in asked else None,
-        text=parse_text(asked.get("q"), "q", longest=LONGEST_SEARCH, required=False).strip() or None,
+        text=search(asked),
     )
 
 

@@ -10,19 +10,16 @@ from flask import Response
 
 from billing.errors import CustomerNotFound, InvalidArgument
 from billing.ledger.customers import EDITABLE, parse_details, parse_external_id
-from billing.text import parse_text
 from webapp import commands, queries
 from webapp.api import cursors, render
 from webapp.api.blueprint import api
 from webapp.api.body import json_object
 from webapp.api.negotiation import idempotency_key
-from webapp.api.parameters import limit, parameters
+from webapp.api.parameters import limit, parameters, search
 from webapp.identity.access import allow
 from webapp.identity.caller import origin
 from webapp.identity.roles import Role
 from webapp.system import system
-
-LONGEST_SEARCH = 255
 
 
 @api.post("/customers")
@@ -44,7 +41,7 @@ def _details_in(body: Mapping[str, Any]) -> dict[str, str]:
 def list_customers() -> Response:
     asked = parameters("q", "limit", "cursor")
     size = limit(asked)
-    words = parse_text(asked.get("q"), "q", longest=LONGEST_SEARCH, required=False).strip() or None
+    words = search(asked)
     listing = ("customers", words)
     before = cursors.read(asked.get("cursor"), *listing)
     customers = queries.customers(system(), text=words, limit=size + 1, before=UUID(before) if before else None)
@@ -54,7 +51,7 @@ def list_customers() -> Response:
     return render.answer({"data": render.array(texts), "next_cursor": render.to_json(cursor)})
 
 
-@api.get("/customers/<path:customer_id>")
+@api.get("/customers/<any_text:customer_id>")
 @allow(Role.VIEWER)
 def show_customer(customer_id: str) -> Response:
     parameters()
@@ -62,7 +59,7 @@ def show_customer(customer_id: str) -> Response:
     return render.answer({"data": render.customer(customer)})
 
 
-@api.patch("/customers/<path:customer_id>")
+@api.patch("/customers/<any_text:customer_id>")
 @allow(Role.OPERATOR)
 def edit_customer(customer_id: str) -> Response:
     """Changes the fields that are given; closed bills keep what they were closed with."""

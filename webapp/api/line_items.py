@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
-from typing import Any
 from uuid import UUID
 
 from flask import Response
@@ -18,12 +16,11 @@ from webapp.api.blueprint import PATH, api
 from webapp.api.body import json_object
 from webapp.api.negotiation import idempotency_key, prefers_async
 from webapp.api.parameters import limit, parameters
+from webapp.drafts import FIELDS, parse_draft
 from webapp.identity.access import allow
 from webapp.identity.caller import origin
 from webapp.identity.roles import Role
 from webapp.system import System, system
-
-FIELDS = ("description", "quantity", "unit_price", "currency")
 
 
 @api.post("/bills/<bill_id>/line-items")
@@ -38,11 +35,6 @@ def add_line_item(bill_id: str) -> Response:
     bill, item, replayed = commands.add_line_item(system(), origin(idempotency_key()), id_, draft)
     beside = {"line_item": render.line_item(item)}
     return bill_answer(system(), bill, currency, added=item, beside=beside, replayed=replayed)
-
-
-def parse_draft(found: Mapping[str, Any], *, offered: Collection[str]) -> LineItemDraft:
-    values = (found.get(name) for name in FIELDS)
-    return LineItemDraft.parse(*values, offered=offered)
 
 
 def _request_line_item(system: System, bill_id: UUID, draft: LineItemDraft) -> Response:

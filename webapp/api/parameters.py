@@ -7,10 +7,12 @@ from urllib.parse import parse_qsl
 from flask import request
 
 from billing.errors import InvalidArgument
+from billing.text import parse_text
 
 MOST_IN_A_PAGE = 100
 DEFAULT_PAGE = 50
 HIGHEST_POSITION = 2**63 - 1
+LONGEST_SEARCH = 255
 
 
 def parameters(*known: str) -> dict[str, str]:
@@ -33,6 +35,11 @@ def limit(found: dict[str, str]) -> int:
 
 def after(found: dict[str, str]) -> int:
     return _whole(found, "after", lowest=0, highest=HIGHEST_POSITION, default=0)
+
+
+def search(found: dict[str, str]) -> str | None:
+    """The words to search for, or None."""
+    return parse_text(found.get("q"), "q", longest=LONGEST_SEARCH, required=False).strip() or None
 
 
 def _whole(found: dict[str, str], name: str, *, lowest: int, highest: int, default: int) -> int:

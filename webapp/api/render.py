@@ -59,7 +59,7 @@ def _bill(read: ReadBill) -> dict[str, Any]:
         "updated_at": rfc3339(bill.updated_at),
     }
     value.update(_closing(bill))
-    payables = bill.payables
+    payables = read.payables
     value["total"] = {
         "by_currency": {code: money.plain(amount) for code, amount in bill.subtotals},
         "converted": {conversion.to.code: _conversion(conversion) for conversion in read.conversions},

@@ -10,15 +10,13 @@ from uuid import UUID
 from sqlalchemy import Engine, select, update
 from sqlalchemy.dialects.postgresql import insert
 
-from billing.errors import AlreadyExists, InvalidArgument
+from billing.errors import AlreadyExists
 from billing.identifiers import new_id
 from billing.ledger.database import transaction
-from billing.text import parse_text
+from billing.text import parse_email
 from webapp.identity import passwords
 from webapp.identity.roles import Role
 from webapp.identity.tables import UserRow
-
-LONGEST_EMAIL = 254
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,10 +47,7 @@ def create(engine: Engine, *, email: str, password: str, role: Role) -> UUID:
 
 
 def normalised_email(text: str) -> str:
-    email = parse_text(text.strip(), "email", longest=LONGEST_EMAIL).lower()
-    if "@" not in email.strip("@") or any(c.isspace() for c in email):
-        raise InvalidArgument("email must be an e-mail address", field="email")
-    return email
+    return parse_email(text.strip()).lower()
 
 
 def verified(engine: Engine, email: str, password: str) -> User | None:

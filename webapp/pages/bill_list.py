@@ -71,9 +71,9 @@ def read(system: System, arguments: Mapping[str, str]) -> BillList:
 
 def _filter(chosen: Mapping[str, str]) -> BillFilter:
     return BillFilter(
-        customer_id=chosen.get("customer"),
+        customer_id=_storable(chosen.get("customer")),
         status=_status(chosen.get("status")),
-        currency=chosen.get("currency"),
+        currency=_storable(chosen.get("currency")),
         ends_after=day_start(chosen.get("from", ""), "from"),
         starts_before=day_after(chosen.get("to", ""), "to"),
         text=_storable(chosen.get("q")),

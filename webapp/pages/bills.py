@@ -21,7 +21,7 @@ from webapp.pages import bill_list
 from webapp.pages.bill_page import bill_page
 from webapp.pages.blueprint import pages
 from webapp.pages.forms import REFUSALS, Form
-from webapp.pages.inputs import rfc3339_of
+from webapp.pages.inputs import position, rfc3339_of
 from webapp.pages.rendering import render, see_other, wants_fragment
 from webapp.pages.shown import shown_totals
 from webapp.system import system
@@ -85,8 +85,8 @@ def show_bill(bill_id: str) -> ResponseReturnValue:
     return bill_page(
         parse_bill_id(bill_id),
         currency=request.args.get("currency"),
-        before=request.args.get("before", type=int),
-        added=request.args.get("added", type=int),
+        before=position(request.args, "before"),
+        added=position(request.args, "added"),
     )
 
 

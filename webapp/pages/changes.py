@@ -20,6 +20,7 @@ from webapp.identity.access import allow
 from webapp.identity.roles import Role
 from webapp.pages.bills import parse_bill_id
 from webapp.pages.blueprint import pages
+from webapp.pages.inputs import position
 from webapp.pages.rendering import render
 from webapp.pages.shown import (
     EVENTS_SHOWN,
@@ -47,9 +48,9 @@ class PageState:
         values = request.values
         return cls(
             values.get("seen", ""),
-            values.get("newest", 0, type=int),
-            values.get("oldest", 0, type=int),
-            values.get("version", 0, type=int),
+            position(values, "newest") or 0,
+            position(values, "oldest") or 0,
+            position(values, "version") or 0,
             values.get("shown_currency") or None,
         )
 
@@ -66,7 +67,7 @@ def show_changes(bill_id: str) -> ResponseReturnValue:
 
 
 def changes(system: System, bill: Bill, state: PageState) -> dict[str, Any]:
-    """For `bills/_changes.html`: the page has all of it after the swap, nothing twice."""
+    """For `bills/changes.html` and `line_items/added.html`: the page has all of it after the swap, nothing twice."""
     items, items_swap = _new_items(system, bill, state)
     events, events_swap = _new_events(system, bill, state)
     on_page = [item for item in items if item.reverses is not None] if items_swap == "afterbegin" else []
@@ -85,7 +86,7 @@ def _new_items(system: System, bill: Bill, state: PageState) -> tuple[Sequence[L
     if bill.item_count - state.newest > ITEMS_SHOWN:
         _, newest = queries.bill_with_items(system, bill.id, limit=ITEMS_SHOWN, before=bill.item_count + 1)
         return newest, "innerHTML"
-    if bill.item_count == state.newest:
+    if bill.item_count <= state.newest:
         return (), "afterbegin"
     found = queries.line_items(system, bill.id, after=state.newest, limit=bill.item_count - state.newest)
     return found, "afterbegin"
@@ -95,7 +96,7 @@ def _new_events(system: System, bill: Bill, state: PageState) -> tuple[Sequence[
     """Newest first, as the page has them."""
     if bill.version - state.version > EVENTS_SHOWN:
         return shown_events(system, bill)[0], "innerHTML"
-    if bill.version == state.version:
+    if bill.version <= state.version:
         return (), "afterbegin"
     found = queries.bill_events(system, bill.id, after_version=state.version, limit=bill.version - state.version)
     return list(reversed(found)), "afterbegin"

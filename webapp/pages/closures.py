@@ -58,5 +58,9 @@ def _outcome(bill: Bill) -> str:
 
 
 def _confirmation(bill_id: UUID, form: Form) -> ResponseReturnValue:
-    shown = shown_bill(system(), queries.bill(system(), bill_id), form["currency"])
+    """A bill that isn't open any more has nothing to confirm: its own page says how it stands."""
+    bill = queries.bill(system(), bill_id)
+    if not bill.is_open:
+        return see_other(url_for("pages.show_bill", bill_id=bill_id))
+    shown = shown_bill(system(), bill, form["currency"])
     return page_or_dialog("closures/new.html", status=form.status, shown=shown, form=form)

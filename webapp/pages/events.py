@@ -10,6 +10,7 @@ from webapp.identity.access import allow
 from webapp.identity.roles import Role
 from webapp.pages.bills import parse_bill_id
 from webapp.pages.blueprint import pages
+from webapp.pages.inputs import position
 from webapp.pages.rendering import render, wants_fragment
 from webapp.pages.shown import shown_events
 from webapp.system import system
@@ -20,6 +21,6 @@ from webapp.system import system
 def list_events(bill_id: str) -> ResponseReturnValue:
     """Those before a version: below those that the page shows, or as a page of their own."""
     bill = queries.bill(system(), parse_bill_id(bill_id))
-    events, older_events = shown_events(system(), bill, before=request.args.get("before", type=int))
+    events, older_events = shown_events(system(), bill, before=position(request.args, "before"))
     template = "events/_events.html" if wants_fragment() else "events/index.html"
     return render(template, bill=bill, events=events, older_events=older_events)

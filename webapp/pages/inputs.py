@@ -1,13 +1,15 @@
-"""Dates and times as a browser's fields give them: UTC, as the labels beside them say."""
+"""What a browser's fields and addresses give: dates and times in UTC, as the labels beside them say; positions."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 
 from billing.clock import parse_instant
 from billing.errors import InvalidArgument
 
+HIGHEST_POSITION = 2**63 - 1
 _LOCAL = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(?P<seconds>:\d\d(?:\.\d{1,6})?)?", re.ASCII)
 
 
@@ -45,3 +47,15 @@ def day_after(text: str, field: str) -> datetime | None:
         return start + timedelta(days=1) if start else None
     except OverflowError:
         raise InvalidArgument("Not a date; write 2026-12-01", field=field) from None
+
+
+def position(values: Mapping[str, str], name: str) -> int | None:
+    """A place in a list, or a version; None for one that isn't there, or that no page of ours has named.
+
+    Whoever follows a mangled link sees the newest, as without it.
+    """
+    text = values.get(name, "")
+    if not (text.isascii() and text.isdigit() and len(text) < 20):
+        return None
+    place = int(text)
+    return place if place <= HIGHEST_POSITION else None

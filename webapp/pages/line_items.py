@@ -7,6 +7,7 @@ from flask.typing import ResponseReturnValue
 
 from billing.bill import Bill, LineItemDraft
 from webapp import commands, queries
+from webapp.drafts import parse_draft
 from webapp.identity.access import allow
 from webapp.identity.caller import origin
 from webapp.identity.roles import Role
@@ -15,6 +16,7 @@ from webapp.pages.bills import parse_bill_id
 from webapp.pages.blueprint import pages
 from webapp.pages.changes import PageState, changes
 from webapp.pages.forms import REFUSALS, Form
+from webapp.pages.inputs import position
 from webapp.pages.rendering import render, see_other, wants_fragment
 from webapp.pages.shown import ITEMS_SHOWN, shown_items
 from webapp.system import system
@@ -34,13 +36,13 @@ def add_line_item(bill_id: str) -> ResponseReturnValue:
 
 
 def _draft(form: Form) -> LineItemDraft:
-    return LineItemDraft.parse(
-        form["description"].strip(),
-        form.number("quantity"),
-        form.number("unit_price"),
-        form["currency"],
-        offered=system().supported_currencies,
-    )
+    values = {
+        "description": form["description"].strip(),
+        "quantity": form.number("quantity"),
+        "unit_price": form.number("unit_price"),
+        "currency": form["currency"],
+    }
+    return parse_draft(values, offered=system().supported_currencies)
 
 
 def _refused(bill_id: str, form: Form) -> ResponseReturnValue:
@@ -65,7 +67,7 @@ def _row_and_changes(bill: Bill, form: Form) -> ResponseReturnValue:
 @allow(Role.VIEWER)
 def list_line_items(bill_id: str) -> ResponseReturnValue:
     """The items before a position, below those that the page shows; without script, a page of them."""
-    before = request.args.get("before", type=int)
+    before = position(request.args, "before")
     if not wants_fragment():
         return see_other(url_for("pages.show_bill", bill_id=bill_id, before=before))
     bill, items = queries.bill_with_items(system(), parse_bill_id(bill_id), limit=ITEMS_SHOWN, before=before)

@@ -15,6 +15,7 @@ from webapp.pages.blueprint import pages
 from webapp.pages.rendering import render, wants_fragment
 from webapp.system import System, system
 from workflows.messages import WorkflowState, figures_of
+from workflows.telling import WorkflowsUnavailable
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +36,6 @@ def show_workflow(bill_id: str) -> ResponseReturnValue:
 
 
 def _shown_workflow(system: System, bill: Bill) -> ShownWorkflow:
-    from workflows.telling import WorkflowsUnavailable  # noqa: PLC0415 - the client's parts, not before a fork
-
     try:
         state = queries.workflow_state(system, bill.id)
     except WorkflowsUnavailable as unavailable:

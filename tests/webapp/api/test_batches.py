@@ -75,6 +75,14 @@ def test_a_key_that_cannot_be_one_rejects_its_row(api: Api):
     assert {outcome["error"]["details"]["field"] for outcome in answer.json["outcomes"]} == {"key"}
 
 
+def test_a_number_left_out_is_said_to_be_required(api: Api):
+    answer = batch(api, api.opened(), {"description": "a"}, {**HUNG, "unit_price": None}, {**HUNG, "unit_price": ""})
+
+    errors = [outcome["error"] for outcome in answer.json["outcomes"]]
+    assert [error["message"] for error in errors] == ["quantity is required", *["unit_price is required"] * 2]
+    assert {error["details"]["reason"] for error in errors} == {"required"}
+
+
 def test_the_header_covers_the_call(api: Api):
     bill_id = api.opened()
     rows = [HUNG, {**HUNG, "quantity": "0"}, {**HUNG, "key": "own"}]

@@ -82,8 +82,13 @@ AMOUNTS = [
     Wrong(
         "a total of more than 10^15", ITEM, {**HUNG, "quantity": "1000000", "unit_price": "1000000001"}, "unit_price"
     ),
-    wrong_item("nothing", "quantity", MISSING),
-    wrong_item("nothing", "unit_price", MISSING),
+    *[
+        wrong_item(f"{name} for nothing", field, value, f"{field} is required", "required")
+        for field in ("quantity", "unit_price")
+        for name, value in (("no field", MISSING), ("null", None), ("an empty text", ""))
+    ],
+    Wrong("nothing at all", ITEM, {}, "description", "description is required"),
+    Wrong("a price alone", ITEM, {"description": "a", "unit_price": 1}, "quantity", "quantity is required"),
 ]
 TEXTS = [
     wrong_item("nothing", "description", MISSING, "description is required", "required"),

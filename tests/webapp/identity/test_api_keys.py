@@ -1,8 +1,9 @@
 from __future__ import annotations
 
+import psycopg
 import pytest
 from flask.testing import FlaskClient
-from sqlalchemy import Engine, event, text
+from sqlalchemy import Engine, text
 
 from billing.identifiers import new_id
 from tests.support.api import Api
@@ -63,15 +64,21 @@ def test_the_last_use_is_recorded_once_a_minute(engine: Engine, client: FlaskCli
     assert latest(engine).last_used_at == first
 
 
-def test_looking_a_key_up_takes_one_statement(engine: Engine, client: FlaskClient, app):
+def test_adding_an_item_takes_two_statements(engine: Engine, client: FlaskClient, monkeypatch: pytest.MonkeyPatch):
+    """The key and the item: one round trip each; once a second the rates beside them."""
     api = Api(client, api_keys.create(engine, name="counted", role=Role.OPERATOR))
     bill_id = api.opened()
     api.added(bill_id)
     statements: list[str] = []
-    served = app.extensions["pave"].engine
-    event.listen(served, "before_cursor_execute", lambda *given: statements.append(given[2]))
+    execute = psycopg.Cursor.execute
 
+    def counted(cursor: psycopg.Cursor, query: str, *given: object, **options: object) -> psycopg.Cursor:
+        statements.append(str(query))
+        return execute(cursor, query, *given, **options)
+
+    monkeypatch.setattr(psycopg.Cursor, "execute", counted)
     api.added(bill_id)
 
     assert len([s for s in statements if "api_keys" in s]) == 1
-    assert len(statements) <= 4  # the key, the item, and once a second the rates
+    assert len([s for s in statements if "add_line_items" in s]) == 1
+    assert len([s for s in statements if "rate_snapshots" not in s and "billing_now" not in s]) == 2

@@ -203,3 +203,20 @@ def test_the_workflow_is_unavailable_and_the_page_is_there_all_the_same(operator
 def test_going_back_gets_a_whole_page(operator):
     answer = operator.client.get("/bills", headers={**HTMX, "HX-History-Restore-Request": "true"})
     assert "<!doctype html>" in answer.text
+
+
+@pytest.mark.parametrize("place", ["9223372036854775808", "9" * 23, "9" * 5_000, "-1", "-9223372036854775809", "x", ""])
+def test_a_mangled_place_in_an_address_is_as_none(operator, new_bill, add, place):
+    bill = new_bill()
+    item = add(bill)
+    for query in (f"before={place}", f"added={place}"):
+        assert operator.open(f"/bills/{bill.id}?{query}").has(element_id(item))
+    assert operator.open(f"/bills/{bill.id}/line-items?before={place}", htmx=True).has(element_id(item))
+    assert operator.open(f"/bills/{bill.id}/events?before={place}").has("event-2")
+    for name in ("newest", "oldest", "version"):
+        operator.open(f"/bills/{bill.id}/changes?{name}={place}", htmx=True)
+
+
+@pytest.mark.parametrize("name", ["q", "customer", "currency"])
+def test_a_filter_that_postgresql_cant_store_finds_nothing(operator, name):
+    assert "No bills match" in operator.open(f"/bills?{name}=%00").id("bill-list").text

@@ -82,3 +82,13 @@ def test_every_piece_of_the_answer_has_its_place(operator, new_bill, add):
     changes(operator, bill, state)
     outside = re.sub(r"<template>.*?</template>", "", operator.answer.text, flags=re.DOTALL)
     assert not outside.strip()
+
+
+def test_a_page_that_claims_to_be_ahead_of_its_bill_gets_nothing_new(operator, new_bill, add):
+    bill = new_bill()
+    add(bill)
+    highest = 2**63 - 1
+    state = {"newest": highest, "oldest": highest, "version": highest}
+    fragment = changes(operator, bill, state)
+    assert not fragment.all("li")
+    assert fragment.has(element_id(bill, "total-USD"))

@@ -3,7 +3,9 @@
 from datetime import UTC, datetime, timedelta
 
 from billing.bill import BillStatus
-from billing.ledger import reads
+from billing.ledger import bills, closing, reads
+from billing.origin import by_the_system
+from tests.support.visitor import HTMX
 from webapp.pages.element_ids import element_id
 
 
@@ -82,3 +84,14 @@ def test_an_end_in_the_past_is_refused_beside_its_field(operator, new_bill, engi
     page = operator.submit(address, address, period_end="", status=400)
     assert page.id("field-period_end-error").text == "Period end is required."
     assert reads.bill(engine, bill.id).version == 1
+
+
+def test_a_bill_that_isnt_open_has_nothing_to_confirm(operator, new_bill, engine, origin):
+    bill = new_bill()
+    bills.request_close(engine, origin, bill.id)
+    for _ in ("closing", "closed"):
+        for htmx in (True, False):
+            answer = operator.client.get(f"/bills/{bill.id}/closure", headers=HTMX if htmx else None)
+            assert "Close this bill?" not in answer.text
+            assert answer.headers["HX-Redirect" if htmx else "Location"] == f"/bills/{bill.id}"
+        closing.close_bill(engine, by_the_system("test"), bill.id, samples=True)
