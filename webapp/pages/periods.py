@@ -27,6 +27,8 @@ from webapp.system import system
 @allow(Role.OPERATOR)
 def edit_period(bill_id: str) -> ResponseReturnValue:
     bill = queries.bill(system(), parse_bill_id(bill_id))
+    if not bill.is_open:
+        return see_other(url_for("pages.show_bill", bill_id=bill_id))
     return _period_form(bill.id, Form({"period_end": input_instant(bill.period.end)}))
 
 

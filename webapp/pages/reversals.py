@@ -26,7 +26,10 @@ from webapp.system import system
 @pages.get("/bills/<bill_id>/line-items/<item_id>/reversal")
 @allow(Role.OPERATOR)
 def new_reversal(bill_id: str, item_id: str) -> ResponseReturnValue:
-    return _reversal_form(parse_bill_id(bill_id), _parse_item_id(item_id), Form())
+    bill_uuid, item_uuid = parse_bill_id(bill_id), _parse_item_id(item_id)
+    if not queries.bill(system(), bill_uuid).is_open:
+        return see_other(url_for("pages.show_bill", bill_id=bill_id))
+    return _reversal_form(bill_uuid, item_uuid, Form())
 
 
 @pages.post("/bills/<bill_id>/line-items/<item_id>/reversal")

@@ -95,3 +95,12 @@ def test_a_bill_that_isnt_open_has_nothing_to_confirm(operator, new_bill, engine
             assert "Close this bill?" not in answer.text
             assert answer.headers["HX-Redirect" if htmx else "Location"] == f"/bills/{bill.id}"
         closing.close_bill(engine, by_the_system("test"), bill.id, samples=True)
+
+
+def test_a_bill_that_isnt_open_offers_no_new_end_and_no_reversal(operator, new_bill, add, engine, origin):
+    bill = new_bill()
+    item = add(bill)
+    bills.request_close(engine, origin, bill.id)
+    for form in ("period", f"line-items/{item.id}/reversal"):
+        answer = operator.client.get(f"/bills/{bill.id}/{form}")
+        assert answer.headers["Location"] == f"/bills/{bill.id}"
