@@ -40,7 +40,7 @@ Done = TypeVar("Done")
 @click.command()
 @click.option("--all", "every", is_flag=True, help="Bills whose workflow has finished too.")
 @click.option("--repair", is_flag=True, help="Tell workflows what they have not heard, close what is due, look again.")
-@click.option("--wait", "wait_s", default=10.0, show_default=True, help="Seconds in which workflows may catch up.")
+@click.option("--wait", "wait_s", default=30.0, show_default=True, help="Seconds in which workflows may catch up.")
 @click.pass_context
 def reconcile(context: click.Context, every: bool, repair: bool, wait_s: float) -> None:
     """Compares each bill's workflow with its rows, and the rows with each other; exits with 1 on a difference.

@@ -56,7 +56,8 @@ def heard(engine: Engine, bill_id: UUID) -> Heard:
 def behind(engine: Engine, *, quiet_for: timedelta, limit: int, after: UUID | None = None) -> Sequence[Bill]:
     """Bills whose workflow has not heard their version, or has not finished though they are closed.
 
-    Those that changed within `quiet_for` are left to the signals under way. In the order of ids, after one.
+    Those that changed within `quiet_for` are left to the signals under way; a closed bill has none on the way, and is
+    left for three seconds to the workflow that closed it. In the order of ids, after one.
     """
     with snapshot(engine) as connection:
         rows = connection.execute(
@@ -69,7 +70,9 @@ _BEHIND = text(
     """
     SELECT b.id FROM bills b JOIN bill_workflows w ON w.bill_id = b.id
     WHERE w.finished_at IS NULL AND (w.heard_version < b.version OR b.status = 'closed')
-      AND b.updated_at < billing_now() - :quiet_for AND b.id > :after
+      AND b.updated_at < billing_now() - CASE b.status WHEN 'closed' THEN least(:quiet_for, interval '3 seconds')
+                                                      ELSE :quiet_for END
+      AND b.id > :after
     ORDER BY b.id LIMIT :limit
     """
 )
