@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -45,6 +46,7 @@ def main() -> None:
             compare(connection)
     finally:
         server.stop()
+        shutil.rmtree(directory, ignore_errors=True)
     sys.stdout.flush()
     os._exit(0)  # Temporal's client may abort in the interpreter's own end
 

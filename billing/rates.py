@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
+from functools import lru_cache
 from uuid import UUID
 
 from billing import money
@@ -105,5 +106,11 @@ def _leg(payable: Payable, rates: Mapping[str, Decimal], to: Currency) -> Leg:
     if payable.currency.code == to.code:
         return Leg(payable, None, None, payable.amount)
     rate_from, rate_to = rates[payable.currency.code], rates[to.code]
-    exact = Fraction(payable.amount) * Fraction(rate_to) / Fraction(rate_from)
+    exact = Fraction(payable.amount) * _ratio(rate_from, rate_to)
     return Leg(payable, rate_from, rate_to, money.round_to_minor_units(exact, to))
+
+
+@lru_cache(maxsize=4096)
+def _ratio(rate_from: Decimal, rate_to: Decimal) -> Fraction:
+    """Remembered: one snapshot's rates serve all conversions until the next."""
+    return Fraction(rate_to) / Fraction(rate_from)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from functools import partial
 from pathlib import Path
 
-from flask import Flask
+from flask import Flask, Request
+from flask.sessions import SecureCookieSessionInterface, SessionMixin
 from flask_sqlalchemy import SQLAlchemy
 from flask_wtf.csrf import CSRFProtect
 from htmx_flask import Htmx
@@ -14,6 +15,7 @@ from billing.ledger import database
 from billing.ledger.base import Base
 from billing.logs import configure as configure_logging
 from webapp import headers, health, logs
+from webapp.api.blueprint import PATH
 from webapp.api.errors import answer_unroutable
 from webapp.api.routes import api
 from webapp.assets import assets
@@ -29,12 +31,22 @@ db = SQLAlchemy(model_class=Base)
 csrf = CSRFProtect()
 
 
+class PagesSessions(SecureCookieSessionInterface):
+    """The API has keys and no cookies: making a session for each of its calls would be for nothing."""
+
+    def open_session(self, app: Flask, request: Request) -> SessionMixin | None:
+        if request.path.startswith(f"{PATH}/"):
+            return self.make_null_session(app)
+        return super().open_session(app, request)
+
+
 def create_app(config: Config | None = None) -> Flask:
     """Connects to nothing; raises SettingsInvalid, or AccessUndeclared for a route that says nothing."""
     config = config or Config.from_environment()
     app = Flask(__name__, template_folder=str(PROJECT / "templates"), static_folder=str(PROJECT / "static"))
     app.config.from_mapping(_flask_config(config))
     app.url_map.merge_slashes = False
+    app.session_interface = PagesSessions()
     configure_logging(config.log_level)
     db.init_app(app)
     with app.app_context():

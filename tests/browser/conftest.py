@@ -29,8 +29,9 @@ USUAL_PLACES = ("/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/goog
 expect.set_options(timeout=5_000)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
+    """Not for the whole run: while Playwright lives, no other test of this thread can run an event loop."""
     places = [os.environ.get("CHROMIUM", ""), *USUAL_PLACES]
     program = next((place for place in places if place and os.access(place, os.X_OK)), None)
     if program is None:

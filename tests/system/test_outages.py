@@ -226,7 +226,9 @@ def test_readiness_names_what_is_missing_and_recovers_by_itself(
 def readiness(stack: Stack, query: str = "") -> tuple[int, dict[str, str]]:
     answer, took_s = timed(lambda: requests.get(f"{stack.url}/readyz{query}", timeout=10))
     assert took_s < 5
-    return answer.status_code, answer.json()
+    state = answer.json()
+    assert state.pop("signal_lag_s") >= 0
+    return answer.status_code, state
 
 
 def recovered(stack: Stack) -> None:

@@ -115,7 +115,7 @@ def test_stored_requests_racing_a_close_each_end_added_or_rejected(
     stored: dict[str, list[str]] = {}
     for number, bill_id in enumerate(bill_ids):
         # With the first bills the workflow has no time to take any up; with the last it has.
-        stored[bill_id] = race_requests_to_close(integrator, pool, bill_id, delay_s=0.2 * number)
+        stored[bill_id] = race_requests_to_close(integrator, pool, bill_id, delay_s=0.6 * number)
 
     states: Counter[str] = Counter()
     for bill_id in bill_ids:
