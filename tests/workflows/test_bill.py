@@ -17,7 +17,12 @@ from billing.ledger import bills, line_items, progress, reads, requests
 from billing.origin import Origin
 from billing.settings import Settings
 from tests.support.ledger import OpenBill, draft, keyed
+from tests.support.visitor import PASSWORD, Visitor
 from tests.workflows.conftest import BillHandle, move_clock, serving, state_when
+from webapp.app import create_app
+from webapp.config import Config
+from webapp.identity import users
+from webapp.identity.roles import Role
 from workflows.bill import BillWorkflow
 from workflows.messages import BillLife, figures_of
 from workflows.telling import start
@@ -208,12 +213,25 @@ def test_ten_thousand_accruals_across_several_runs(
                 await asyncio.gather(*(tell(bill) for bill in told))
                 state = await state_when(handle, lambda s, told=told: s.recorded_version == told[-1].version, wait_s=60)  # type: ignore[misc]
             assert (state.figures.item_count, state.figures.totals) == (10_000, {"GEL": "36000"})
+            assert state.figures == figures_of(reads.bill(engine, opened.id))
+            assert "36,000" in page_of(settings, engine, opened)
             runs = await runs_when_listed(client, opened, at_least=4)
             assert all(run.history_length < 10_000 for run in runs)
             bills.request_close(engine, origin, opened.id)
             assert (await handle.execute_update(BillWorkflow.close)).is_closed
 
     asyncio.run(scenario())
+
+
+def page_of(settings: Settings, engine: Engine, bill: Bill) -> str:
+    """The bill's page as staff read it."""
+    app = create_app(Config(settings, secret_key="a secret of the tests"))
+    email = f"{uuid4().hex}@example.com"
+    users.create(engine, email=email, password=PASSWORD, role=Role.VIEWER)
+    visitor = Visitor(app.test_client()).signed_in(email)
+    visitor.open(f"/bills/{bill.id}")
+    app.extensions["pave"].engine.dispose()
+    return visitor.answer.text
 
 
 async def runs_when_listed(client: Client, bill: Bill, *, at_least: int) -> list[WorkflowExecution]:
