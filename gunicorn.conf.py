@@ -14,7 +14,9 @@ threads = int(os.environ.get("WEB_THREADS", "32"))
 preload_app = False
 
 timeout = 30
-keepalive = 5
+# Longer than any proxy or client keeps an idle connection: closed by us at the moment it is used again, a request would
+# be lost on its way.
+keepalive = 90
 # Requests are short; whatever still runs after this is cut off.
 graceful_timeout = 5
 

@@ -1,30 +1,47 @@
 """Styles, scripts and the font: each under an address that changes with its content, so kept for ever.
 
+Our own styles and scripts are written a noun a file and served as one sheet and one script for each kind of page.
 Third parties' files come from installed packages, of which no code is loaded. What isn't named here isn't served.
 """
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 from collections.abc import Mapping
 from functools import lru_cache
 from importlib.util import find_spec
+from io import BytesIO
+from mimetypes import guess_type
 from pathlib import Path
 
-from flask import Blueprint, Response, send_file, url_for
+from flask import Blueprint, Response, request, send_file, url_for
 from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import NotFound
 
 from webapp.identity.access import public
 
-OURS = Path(__file__).resolve().parents[1] / "static"
+PROJECT = Path(__file__).resolve().parents[1]
+OURS = PROJECT / "static"
+# Made at set-up from the installed font: an eighth of its size. Without it the whole font serves.
+SUBSET_FONT = PROJECT / "build" / "assets" / "inter.woff2"
 FOR_EVER = "public, max-age=31536000, immutable"
 BRIEFLY = "public, max-age=60"
+
+CONSOLE_STYLES = (
+    "tokens",
+    "base",
+    "layout",
+    "components",
+    "bill",
+    "widths",
+)
+CONSOLE_SCRIPTS = ("console",)
 
 assets = Blueprint("assets", __name__, url_prefix="/assets")
 
 
-def _of_package(package: str, path: str) -> Path:
+def of_package(package: str, path: str) -> Path:
     """A file of an installed package, found without importing it."""
     spec = find_spec(package)
     if spec is None or not spec.submodule_search_locations:
@@ -32,31 +49,40 @@ def _of_package(package: str, path: str) -> Path:
     return Path(spec.submodule_search_locations[0], path)
 
 
+def inter() -> Path:
+    """The font as its package has it."""
+    return of_package("fontpkg_inter", "files/Inter[opsz,wght].ttf")
+
+
 @lru_cache(maxsize=1)
-def _files() -> Mapping[str, Path]:
+def _files() -> Mapping[str, tuple[Path, ...]]:
+    """What is served, and the files that each is made of, one after the other."""
     return {
-        "tokens.css": OURS / "tokens.css",
-        "console.css": OURS / "console.css",
-        "widths.css": OURS / "widths.css",
-        "console.js": OURS / "console.js",
-        "mark.svg": OURS / "mark.svg",
-        "htmx.js": _of_package("django_htmx", "static/django_htmx/htmx-2.min.js"),
-        "inter.ttf": _of_package("fontpkg_inter", "files/Inter[opsz,wght].ttf"),
+        "console.css": tuple(OURS / "styles" / f"{name}.css" for name in CONSOLE_STYLES),
+        "console.js": tuple(OURS / "scripts" / f"{name}.js" for name in CONSOLE_SCRIPTS),
+        "mark.svg": (OURS / "mark.svg",),
+        "htmx.js": (of_package("django_htmx", "static/django_htmx/htmx-2.min.js"),),
+        font_name(): (SUBSET_FONT if SUBSET_FONT.is_file() else inter(),),
     }
+
+
+@lru_cache(maxsize=1)
+def font_name() -> str:
+    return "inter.woff2" if SUBSET_FONT.is_file() else "inter.ttf"
 
 
 def asset_url(name: str) -> str:
     """The address of an asset as it is now. KeyError for one that isn't on the list."""
-    path = _files().get(name)
-    digest = _digest_of_text(fonts_css()) if path is None else _digest(path, path.stat().st_mtime_ns)
+    digest = _digest_of_text(fonts_css()) if name == "fonts.css" else _digest_of_files(_files()[name])
     return url_for("assets.serve", digest=digest, name=name)
 
 
 def fonts_css() -> str:
     """The font's address changes with its content, so this sheet is written and not stored."""
+    kind = "woff2" if font_name().endswith(".woff2") else "truetype"
     return (
         '@font-face { font-family: "Inter"; font-weight: 100 900; font-display: optional; '
-        f'src: url("{asset_url("inter.ttf")}") format("truetype"); }}\n'
+        f'src: url("{asset_url(font_name())}") format("{kind}"); }}\n'
     )
 
 
@@ -73,18 +99,41 @@ def serve_fonts(digest: str) -> ResponseReturnValue:
 @public
 def serve(digest: str, name: str) -> ResponseReturnValue:
     """An address of an older content gets the present one, briefly: pages still open go on working."""
-    path = _files().get(name)
-    if path is None:
+    paths = _files().get(name)
+    if paths is None:
         raise NotFound
-    response = send_file(path, conditional=False)
-    is_current = digest == _digest(path, path.stat().st_mtime_ns)
-    response.headers["Cache-Control"] = FOR_EVER if is_current else BRIEFLY
+    kind = guess_type(name)[0] or "font/woff2"
+    compressed = not kind.startswith("font/") and "gzip" in request.accept_encodings
+    content = (_compressed if compressed else _content)(paths, _modified_ns(paths))
+    response = send_file(BytesIO(content), mimetype=kind, conditional=False)
+    response.vary.add("Accept-Encoding")
+    if compressed:
+        response.content_encoding = "gzip"
+    response.headers["Cache-Control"] = FOR_EVER if digest == _digest_of_files(paths) else BRIEFLY
     return response
 
 
+def _digest_of_files(paths: tuple[Path, ...]) -> str:
+    return _digest(paths, _modified_ns(paths))
+
+
+def _modified_ns(paths: tuple[Path, ...]) -> tuple[int, ...]:
+    return tuple(path.stat().st_mtime_ns for path in paths)
+
+
 @lru_cache(maxsize=64)
-def _digest(path: Path, _modified_ns: int) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()[:12]
+def _content(paths: tuple[Path, ...], _modified: tuple[int, ...]) -> bytes:
+    return b"\n".join(path.read_bytes() for path in paths)
+
+
+@lru_cache(maxsize=64)
+def _compressed(paths: tuple[Path, ...], modified: tuple[int, ...]) -> bytes:
+    return gzip.compress(_content(paths, modified), 9, mtime=0)
+
+
+@lru_cache(maxsize=64)
+def _digest(paths: tuple[Path, ...], modified: tuple[int, ...]) -> str:
+    return hashlib.sha256(_content(paths, modified)).hexdigest()[:12]
 
 
 def _digest_of_text(text: str) -> str:

@@ -13,6 +13,7 @@ from uuid import UUID, uuid4
 
 import requests
 from sqlalchemy import text
+from temporalio.api.enums.v1 import EventType
 from temporalio.client import Client, WorkflowExecutionStatus, WorkflowHandle, WorkflowQueryFailedError
 from temporalio.service import RPCError
 
@@ -210,13 +211,22 @@ def _stored_figures(stack: Stack, bill_id: str) -> dict[str, Any]:
         return dict(connection.execute(text(query), {"id": UUID(bill_id)}).one()._mapping)
 
 
+async def _last_events(handle: WorkflowHandle[BillWorkflow, BillFigures]) -> str:
+    described = (await handle.describe()).raw_description
+    events = [event async for event in handle.fetch_history_events()][-12:]
+    names = [
+        f"{event.event_id} {EventType.Name(event.event_type)} {event.event_time.ToJsonString()}" for event in events
+    ]
+    return f"{names}; pending: {described.pending_activities} {described.pending_workflow_task}"
+
+
 async def _said_by(handle: WorkflowHandle[BillWorkflow, BillFigures], *, finished: bool) -> dict[str, Any] | str:
     """The workflow of a closed bill has ended with its figures as the result; any other answers a query."""
     try:
         if finished:
             status = (await handle.describe()).status
             if status is not WorkflowExecutionStatus.COMPLETED:
-                return f"that it is {status}"
+                return f"that it is {status!r}; last of its history: {await _last_events(handle)}"
             figures = await handle.result()
         else:
             figures = (await asyncio.wait_for(handle.query(BillWorkflow.bill), 5)).figures

@@ -40,7 +40,10 @@ class EventRow(Base):
 
     __tablename__ = "events"
     __table_args__ = (
-        CheckConstraint("subject_type IN ('bill', 'customer', 'rates', 'seller')", name="subject_type_known"),
+        CheckConstraint(
+            "subject_type IN ('bill', 'customer', 'rates', 'seller', 'link', 'user', 'api_key', 'settings')",
+            name="subject_type_known",
+        ),
         CheckConstraint("actor_kind IN ('user', 'api_key', 'workflow', 'system')", name="actor_kind_known"),
         Index("ix_events_xid_seq", "xid", "seq"),
     )
