@@ -58,9 +58,15 @@ class BillActivities:
             log.warning("bill %s has no stored request that a signal named", bill_id)
 
     @activity.defn
-    def record_heard(self, heard: Heard) -> None:
+    def record_heard(self, heard: Heard) -> BillFigures | None:
+        """Answers the bill when there is more to do for it than to hear: somebody wished it closed, or it is closed.
+
+        A workflow that was started from news of long ago learns from it that its bill's life is over.
+        """
         with _in_temporals_words():
             progress.record_heard(self._engine, UUID(heard.bill_id), heard.version, finished=heard.finished)
+            bill = reads.bill(self._engine, UUID(heard.bill_id))
+            return None if bill.is_open else figures_of(bill)
 
 
 def _origin() -> Origin:

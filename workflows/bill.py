@@ -157,13 +157,16 @@ class BillWorkflow:
 
     async def _record(self) -> None:
         version, finished = self._figures.version, self._figures.is_closed
-        await workflow.execute_activity(
+        no_longer_open = await workflow.execute_activity(
             "record_heard",
             Heard(self._figures.bill_id, version, finished),
+            result_type=BillFigures | None,  # type: ignore[arg-type]
             start_to_close_timeout=ATTEMPT_TIMEOUT,
             retry_policy=UNTIL_IT_WORKS,
         )
         self._recorded_version = version
+        if no_longer_open is not None:
+            self._hear(no_longer_open)
 
     async def _watch_for_the_end(self) -> None:
         """One timer a run, set anew only when the end moves."""

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 from temporalio.client import Client, WorkflowHandle, WorkflowUpdateFailedError
-from temporalio.common import WorkflowIDConflictPolicy
+from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
+from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 
 from workflows.bill import BillWorkflow
@@ -23,25 +26,34 @@ class WorkflowsUnavailable(Exception):
         self.server_failed = server_failed
 
 
-async def start(client: Client, task_queue: str, figures: BillFigures) -> WorkflowHandle[BillWorkflow, BillFigures]:
-    """The bill's workflow, started now if it doesn't run."""
+async def start(
+    client: Client,
+    task_queue: str,
+    figures: BillFigures,
+    reuse: WorkflowIDReusePolicy = WorkflowIDReusePolicy.ALLOW_DUPLICATE,
+) -> WorkflowHandle[BillWorkflow, BillFigures]:
+    """The bill's workflow, started now if it doesn't run; `reuse` says whether it may have run before."""
     return await client.start_workflow(
         BillWorkflow.run,
         BillLife(figures),
         id=f"bill-{figures.bill_id}",
         task_queue=task_queue,
         id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+        id_reuse_policy=reuse,
     )
 
 
 async def tell(client: Client, task_queue: str, notice: Notice) -> None:
     """Signals the workflow; starts it first where the notice says so.
 
-    Only then: a late signal must not revive a workflow that has ended.
+    Only then: neither a late signal nor late news of the opening may revive a workflow that has ended.
     """
     figures = notice.figures
     handle = client.get_workflow_handle_for(BillWorkflow.run, f"bill-{notice.bill_id}")
-    if notice.start and figures is not None:
+    if notice.just_opened and figures is not None:
+        with suppress(WorkflowAlreadyStartedError):
+            await start(client, task_queue, figures, WorkflowIDReusePolicy.REJECT_DUPLICATE)
+    elif notice.start and figures is not None:
         handle = await start(client, task_queue, figures)
     if figures is not None and not notice.just_opened:
         heard = BillWorkflow.period_changed if notice.period_changed else BillWorkflow.accrued

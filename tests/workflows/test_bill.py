@@ -13,7 +13,7 @@ from temporalio.client import Client, WorkflowExecution, WorkflowFailureError
 from temporalio.testing import TimeSkipper, TimeSkippingConfig
 
 from billing.bill import Bill, CloseReason
-from billing.ledger import bills, line_items, progress, reads, requests
+from billing.ledger import bills, closing, line_items, progress, reads, requests
 from billing.origin import Origin
 from billing.settings import Settings
 from tests.support.ledger import OpenBill, draft, keyed
@@ -25,7 +25,8 @@ from webapp.identity import users
 from webapp.identity.roles import Role
 from workflows.bill import BillWorkflow
 from workflows.messages import BillLife, figures_of
-from workflows.telling import start
+from workflows.news import Notice
+from workflows.telling import start, tell
 
 
 async def started(client: Client, settings: Settings, bill: Bill, **life: int) -> BillHandle:
@@ -69,6 +70,39 @@ def test_closes_when_asked_and_ends_once_the_ledger_knows(
             assert reads.bill(engine, opened.id).is_closed
             assert (await handle.result()).version == reads.bill(engine, opened.id).version
             assert progress.heard(engine, opened.id).finished
+
+    asyncio.run(scenario())
+
+
+def test_started_from_news_of_long_ago_it_learns_that_the_bill_is_closed(
+    engine: Engine, origin: Origin, settings: Settings, open_bill: OpenBill
+) -> None:
+    async def scenario() -> None:
+        opened = open_bill()
+        bills.request_close(engine, origin, opened.id)
+        closed = closing.close_bill(engine, origin, opened.id, samples=False)
+        assert isinstance(closed, Bill)
+        async with serving(settings, engine) as client:
+            figures = await (await started(client, settings, opened)).result()
+            assert (figures.status, figures.version) == ("closed", closed.version)
+            assert progress.heard(engine, opened.id) == progress.Heard(closed.version, finished=True)
+
+    asyncio.run(scenario())
+
+
+def test_late_news_of_the_opening_revives_no_workflow(
+    engine: Engine, origin: Origin, settings: Settings, open_bill: OpenBill
+) -> None:
+    async def scenario() -> None:
+        opened = open_bill()
+        bills.request_close(engine, origin, opened.id)
+        async with serving(settings, engine) as client:
+            handle = await started(client, settings, opened)
+            await handle.result()
+            run_id = (await handle.describe()).run_id
+            late = Notice(str(opened.id), figures_of(opened), start=True, just_opened=True)
+            await tell(client, settings.temporal_task_queue, late)
+            assert (await client.get_workflow_handle(opened.workflow_id).describe()).run_id == run_id
 
     asyncio.run(scenario())
 
@@ -211,7 +245,7 @@ def test_ten_thousand_accruals_across_several_runs(
                 # Longer each than a run's history may be; a slow worker would otherwise find all of them in one.
                 told = in_order[wave : wave + 2_500]
                 await asyncio.gather(*(tell(bill) for bill in told))
-                state = await state_when(handle, lambda s, told=told: s.recorded_version == told[-1].version, wait_s=60)  # type: ignore[misc]
+                state = await state_when(handle, lambda s, told=told: s.recorded_version == told[-1].version, wait_s=120)  # type: ignore[misc]
             assert (state.figures.item_count, state.figures.totals) == (10_000, {"GEL": "36000"})
             assert state.figures == figures_of(reads.bill(engine, opened.id))
             assert "36,000" in page_of(settings, engine, opened)
