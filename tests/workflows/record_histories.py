@@ -16,7 +16,7 @@ from pathlib import Path
 from sqlalchemy import Engine
 from temporalio.client import Client, WorkflowHistory
 
-from billing.ledger import bills, line_items, requests
+from billing.ledger import bills, closing, line_items, requests
 from billing.origin import Origin
 from billing.settings import Settings
 from tests.support.ledger import OpenBill, draft
@@ -47,6 +47,20 @@ def test_record_a_bill_closed_by_hand(engine: Engine, origin: Origin, settings: 
             await handle.execute_update(BillWorkflow.close)
             await handle.result()
             await record(client, opened.workflow_id, "closed_by_hand")
+
+    asyncio.run(scenario())
+
+
+def test_record_a_workflow_started_after_its_bill_was_closed(
+    engine: Engine, origin: Origin, settings: Settings, open_bill: OpenBill
+) -> None:
+    async def scenario() -> None:
+        opened = open_bill()
+        bills.request_close(engine, origin, opened.id)
+        closing.close_bill(engine, origin, opened.id, samples=False)
+        async with serving(settings, engine) as client:
+            await (await start(client, settings.temporal_task_queue, figures_of(opened))).result()
+            await record(client, opened.workflow_id, "started_late")
 
     asyncio.run(scenario())
 
