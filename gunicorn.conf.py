@@ -3,6 +3,7 @@
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 bind = f"{os.environ.get('BIND_ADDRESS', '0.0.0.0')}:{os.environ.get('PORT', '8000')}"  # noqa: S104 - a proxy reaches it
 
@@ -27,6 +28,11 @@ loglevel = os.environ.get("GUNICORN_LOG_LEVEL", "info")
 control_socket_disable = True
 # Heartbeats are file times: in memory, so that a busy disk doesn't look like a hung worker.
 worker_tmp_dir = "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108 - memory, not a shared file
+
+
+def post_worker_init(worker: Any) -> None:
+    """Streams are told when the process is to end: they would hold on to it for all of its grace."""
+    worker.wsgi.extensions["pave"].live.stop_when(lambda: not worker.alive)
 
 
 def worker_exit(server: object, worker: object) -> None:

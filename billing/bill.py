@@ -119,9 +119,12 @@ class BilledCustomer:
 
 @dataclass(frozen=True, slots=True)
 class Seller:
+    """`logo` is the hash of a stored picture."""
+
     name: str
     address: str
     tax_id: str
+    logo: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

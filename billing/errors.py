@@ -91,6 +91,13 @@ class NotReversible(FailedPrecondition):
     default_message = "a reversing line item cannot itself be reversed"
 
 
+class TooManyLinks(FailedPrecondition):
+    """So many links to one bill can't be in use at once."""
+
+    reason = "too_many_links"
+    default_message = "this bill has too many links already; revoke one that is no longer needed"
+
+
 class Unauthenticated(BillingError):
     """No credentials, or bad ones."""
 
@@ -141,6 +148,13 @@ class RateSnapshotNotFound(NotFound):
 
     reason = "rate_snapshot_not_found"
     default_message = "rate snapshot not found"
+
+
+class LinkNotFound(NotFound):
+    """No link has this id, or it was revoked."""
+
+    reason = "link_not_found"
+    default_message = "link not found"
 
 
 class AlreadyExists(BillingError):

@@ -151,6 +151,12 @@ def round_to_minor_units(amount: Decimal | Fraction, to: Currency) -> Decimal:
     return EXACT.scaleb(Decimal(-units if numerator < 0 else units), -to.minor_units)
 
 
+def leading_decimals(amount: Fraction, count: int) -> Decimal:
+    """Its first decimals, the rest cut off: to show people what is about to be rounded."""
+    units = abs(amount.numerator) * 10**count // amount.denominator
+    return EXACT.scaleb(Decimal(-units if amount < 0 else units), -count)
+
+
 @dataclass(frozen=True, slots=True)
 class Payable:
     """What is to be paid in one currency: `subtotal + rounding == amount`, always."""

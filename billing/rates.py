@@ -60,6 +60,14 @@ class Leg:
     rate_to: Decimal | None
     converted: Decimal
 
+    @property
+    def exact(self) -> Fraction:
+        """Before it is rounded."""
+        amount = Fraction(self.payable.amount)
+        if self.rate_from is None or self.rate_to is None:
+            return amount
+        return amount * _ratio(self.rate_from, self.rate_to)
+
 
 @dataclass(frozen=True, slots=True)
 class Conversion:

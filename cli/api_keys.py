@@ -12,7 +12,6 @@ from cli.environment import engine
 from webapp.identity import api_keys as keys
 from webapp.identity.roles import Role
 
-LONGEST_NAME = 255
 ROLES = click.Choice([role.value for role in Role])
 
 
@@ -26,7 +25,7 @@ def api_keys() -> None:
 @click.option("--role", required=True, type=ROLES)
 def create(name: str, role: str) -> None:
     """Prints a new key, which is shown this once, and nothing else."""
-    name = parse_text(name.strip(), "name", longest=LONGEST_NAME)
+    name = parse_text(name.strip(), "name", longest=keys.LONGEST_NAME)
     click.echo(keys.create(engine(), name=name, role=Role(role)))
 
 

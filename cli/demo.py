@@ -10,7 +10,7 @@ import click
 
 from billing.bill import Bill, LineItem, LineItemDraft
 from billing.errors import AlreadyExists, BillingError
-from billing.ledger import customers, reads
+from billing.ledger import customers, reads, seller
 from billing.origin import BILLING_ACCOUNT, Actor, ActorKind, Origin
 from billing.period import Period
 from cli import demo_data
@@ -38,6 +38,7 @@ def demo() -> None:
     Run again, it adds what is missing and nothing twice.
     """
     system = _system()
+    _name_seller(system)
     beginning = min(_registered(system, customer) for customer in demo_data.CUSTOMERS)
     counts = Counts()
     for bill in demo_data.BILLS:
@@ -49,6 +50,12 @@ def demo() -> None:
 def _system() -> System:
     secret = environment().get("SECRET_KEY", "")
     return System(Config(settings(), secret_key=secret), engine())
+
+
+def _name_seller(system: System) -> None:
+    """Unless somebody has: closed bills of the demo are to say who sent them."""
+    if not seller.read(system.engine).name:
+        seller.change(system.engine, _origin("seller"), seller.parse(*demo_data.SELLER))
 
 
 def _origin(key: str) -> Origin:

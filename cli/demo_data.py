@@ -42,6 +42,8 @@ def _line(description: str, quantity: str, unit_price: str, currency: str) -> Li
     return Line(description, Decimal(quantity), Decimal(unit_price), currency)
 
 
+SELLER = ("Lantern Payments LLC", "5 Chavchavadze Avenue\n0179 Tbilisi\nGeorgia", "GE 000 000 000")
+
 CUSTOMERS = (
     DemoCustomer("mtkvari-freight", "Mtkvari Freight LLC", "accounts@mtkvari-freight.example", "14 Agmashenebeli Ave\n0102 Tbilisi\nGeorgia"),
     DemoCustomer("halden-optics", "Halden Optics GmbH", "rechnung@halden-optics.example", "Lindenstrasse 8\n10969 Berlin\nGermany"),

@@ -18,6 +18,7 @@ COMMANDS = {
     "demo": ("cli.demo", "demo"),
     "rates": ("cli.rates", "rates"),
     "reconcile": ("cli.reconcile", "reconcile"),
+    "rollups": ("cli.rollups", "rollups"),
     "seller": ("cli.seller", "seller"),
     "users": ("cli.users", "users"),
 }

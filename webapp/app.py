@@ -10,17 +10,22 @@ from flask.sessions import SecureCookieSessionInterface, SessionMixin
 from flask_sqlalchemy import SQLAlchemy
 from flask_wtf.csrf import CSRFProtect
 from htmx_flask import Htmx
+from werkzeug.middleware.proxy_fix import ProxyFix
 
 from billing.ledger import database
 from billing.ledger.base import Base
 from billing.logs import configure as configure_logging
-from webapp import headers, health, logs
+from webapp import headers, health, logs, uploads
 from webapp.api.blueprint import PATH
 from webapp.api.errors import answer_unroutable
 from webapp.api.routes import api
 from webapp.assets import assets
 from webapp.config import Config
+from webapp.customer.blueprint import PATH as CUSTOMER_PATH
+from webapp.customer.masking import mask_records
+from webapp.customer.routes import customer
 from webapp.identity import access, api_keys, sessions
+from webapp.identity.oidc import Provider
 from webapp.pages.routes import pages
 from webapp.system import System
 
@@ -32,10 +37,10 @@ csrf = CSRFProtect()
 
 
 class PagesSessions(SecureCookieSessionInterface):
-    """The API has keys and no cookies: making a session for each of its calls would be for nothing."""
+    """The API has keys and the customer's page an address; neither has cookies, read or set."""
 
     def open_session(self, app: Flask, request: Request) -> SessionMixin | None:
-        if request.path.startswith(f"{PATH}/"):
+        if request.path.startswith((f"{PATH}/", f"{CUSTOMER_PATH}/")):
             return self.make_null_session(app)
         return super().open_session(app, request)
 
@@ -48,14 +53,17 @@ def create_app(config: Config | None = None) -> Flask:
     app.url_map.merge_slashes = False
     app.session_interface = PagesSessions()
     configure_logging(config.log_level)
+    mask_records()
     db.init_app(app)
     with app.app_context():
         system = System(config, db.engine)
     app.extensions["pave"] = system
+    app.extensions["oidc"] = Provider(app, config.oidc) if config.oidc else None
     _add_layers(app, system)
     app.register_blueprint(health.health)
     app.register_blueprint(api)
     app.register_blueprint(pages)
+    app.register_blueprint(customer)
     app.register_blueprint(assets)
     access.public(app.view_functions["static"])
     access.refuse_undeclared(app)
@@ -64,6 +72,8 @@ def create_app(config: Config | None = None) -> Flask:
 
 def _add_layers(app: Flask, system: System) -> None:
     """What happens around every view, outermost first: CSRF is looked at once the caller was let in."""
+    # Whose address it is that attempts to sign in are counted for.
+    app.wsgi_app = ProxyFix(app.wsgi_app, x_for=system.config.trusted_proxies, x_proto=0)  # type: ignore[method-assign]
     headers.name_requests(app)
     logs.log_requests(app)
     headers.protect_answers(app, https=system.config.is_https)
@@ -71,11 +81,13 @@ def _add_layers(app: Flask, system: System) -> None:
     access.guard(
         app,
         api=partial(api_keys.authenticate, system.engine),
-        pages=partial(sessions.authenticate, system.engine),
+        pages=partial(sessions.authenticate, system.engine, system.config.require_totp),
     )
+    uploads.admit(app)
     Htmx(app)
     csrf.init_app(app)
     csrf.exempt(api)
+    csrf.exempt(customer)
 
 
 def _flask_config(config: Config) -> dict[str, object]:

@@ -34,9 +34,34 @@ CONSOLE_STYLES = (
     "layout",
     "components",
     "bill",
+    "bills",
+    "charts",
+    "customers",
+    "rates",
+    "settings",
+    "design",
+    "live",
+    "overview",
+    "palette",
+    "identity",
+    "shares",
     "widths",
 )
-CONSOLE_SCRIPTS = ("console",)
+CONSOLE_SCRIPTS = (
+    "console",
+    "line_items",
+    "live",
+    "seller",
+    "keyboard",
+    "palette",
+    "rows",
+    "sessions",
+    "shares",
+    "zone",
+)
+
+# The page that customers see has nothing of the console.
+CUSTOMER_STYLES = ("tokens", "base", "customer")
 
 assets = Blueprint("assets", __name__, url_prefix="/assets")
 
@@ -60,6 +85,8 @@ def _files() -> Mapping[str, tuple[Path, ...]]:
     return {
         "console.css": tuple(OURS / "styles" / f"{name}.css" for name in CONSOLE_STYLES),
         "console.js": tuple(OURS / "scripts" / f"{name}.js" for name in CONSOLE_SCRIPTS),
+        "customer.css": tuple(OURS / "styles" / f"{name}.css" for name in CUSTOMER_STYLES),
+        "customer.js": (OURS / "scripts" / "customer.js",),
         "mark.svg": (OURS / "mark.svg",),
         "htmx.js": (of_package("django_htmx", "static/django_htmx/htmx-2.min.js"),),
         font_name(): (SUBSET_FONT if SUBSET_FONT.is_file() else inter(),),

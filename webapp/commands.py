@@ -20,6 +20,7 @@ from billing.ledger.requests import StoredRequest
 from billing.origin import Origin
 from billing.period import Period
 from billing.rates import RateSnapshot
+from webapp import offered
 from webapp.system import System
 
 
@@ -32,6 +33,7 @@ def open_bill(system: System, origin: Origin, customer_id: str, period: Period) 
 
 def add_line_item(system: System, origin: Origin, bill_id: UUID, draft: LineItemDraft) -> tuple[Bill, LineItem, bool]:
     """The bill with its new totals, the item, and whether an earlier request with this key added it."""
+    offered.refuse_withdrawn(system, origin, bill_id, draft)
     bill, item, replayed = line_items.add(system.engine, origin, bill_id, draft)
     if not replayed:
         system.workflows.changed(bill)
@@ -55,6 +57,7 @@ def add_line_items(
 
 def request_line_item(system: System, origin: Origin, bill_id: UUID, draft: LineItemDraft) -> StoredRequest:
     """Stores the item for the bill's workflow to add: a promise of an outcome, not of an addition."""
+    offered.refuse_withdrawn(system, origin, bill_id, draft)
     stored = requests.store(system.engine, origin, bill_id, draft)
     if stored.state == "pending":
         system.workflows.line_item_requested(bill_id, stored.id)
@@ -96,8 +99,15 @@ def register_customer(
     return customers.register(system.engine, origin, external_id, details)
 
 
-def edit_customer(system: System, origin: Origin, external_id: str, details: Mapping[str, str]) -> Customer:
-    return customers.edit(system.engine, origin, external_id, details)
+def edit_customer(
+    system: System,
+    origin: Origin,
+    external_id: str,
+    details: Mapping[str, str],
+    *,
+    expected_version: int | None = None,
+) -> Customer:
+    return customers.edit(system.engine, origin, external_id, details, expected_version=expected_version)
 
 
 def accept_rates(system: System, origin: Origin, snapshot_id: UUID) -> RateSnapshot:

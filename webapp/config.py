@@ -8,18 +8,27 @@ from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 from billing.settings import Settings, SettingsInvalid, required
+from webapp.identity.oidc_settings import OidcSettings
+from webapp.identity.sessions import RequireTotp
 
 SHORTEST_SECRET = 16
 
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """`settings` are those that the worker shares. `secret_key` signs cookies and cursors."""
+    """`settings` are those that the worker shares. `secret_key` signs cookies and cursors.
+
+    `oidc` is None where no provider is configured. `trusted_proxies` stand between browsers and this process.
+    """
 
     settings: Settings
     secret_key: str = field(repr=False)
     public_url: str = "http://localhost:8000"
     log_level: str = "INFO"
+    web_threads: int = 32
+    require_totp: RequireTotp = RequireTotp.NOBODY
+    oidc: OidcSettings | None = None
+    trusted_proxies: int = 0
 
     @property
     def is_https(self) -> bool:
@@ -34,6 +43,10 @@ class Config:
             secret_key=_secret_key(environment),
             public_url=_public_url(environment.get("PUBLIC_URL") or f"http://localhost:{port}"),
             log_level=_log_level(environment.get("LOG_LEVEL") or "INFO"),
+            require_totp=_require_totp(environment.get("REQUIRE_TOTP") or "nobody"),
+            oidc=OidcSettings.from_environment(environment),
+            trusted_proxies=_trusted_proxies(environment.get("TRUSTED_PROXIES") or "0"),
+            web_threads=_web_threads(environment.get("WEB_THREADS") or "32"),
         )
 
 
@@ -56,3 +69,22 @@ def _log_level(text: str) -> str:
     if level not in {"DEBUG", "INFO", "WARNING", "ERROR"}:
         raise SettingsInvalid(f"LOG_LEVEL must be debug, info, warning or error, not {text!r}")
     return level
+
+
+def _web_threads(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and int(text) > 0):
+        raise SettingsInvalid(f"WEB_THREADS must be a whole number from 1, not {text!r}")
+    return int(text)
+
+
+def _require_totp(text: str) -> RequireTotp:
+    try:
+        return RequireTotp(text.lower())
+    except ValueError:
+        raise SettingsInvalid(f"REQUIRE_TOTP must be nobody, admins or everybody, not {text!r}") from None
+
+
+def _trusted_proxies(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and len(text) <= 2):
+        raise SettingsInvalid(f"TRUSTED_PROXIES must be how many proxies stand before the pages, not {text!r}")
+    return int(text)

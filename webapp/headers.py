@@ -32,7 +32,7 @@ def protect_answers(app: Flask, *, https: bool) -> None:
         headers["X-Request-Id"] = g.get("request_id", "")
         headers["Content-Security-Policy"] = CONTENT_SECURITY_POLICY
         headers["X-Content-Type-Options"] = "nosniff"
-        headers["Referrer-Policy"] = "same-origin"
+        headers.setdefault("Referrer-Policy", "same-origin")
         if https:
             headers["Strict-Transport-Security"] = "max-age=31536000"
         if "Cache-Control" not in headers:

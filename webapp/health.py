@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import Future, wait
-from datetime import timedelta
 from functools import cache
 from pathlib import Path
 
@@ -15,12 +14,12 @@ from sqlalchemy import Engine
 
 from billing.ledger.database import single_statement
 from billing.ledger.progress import last_beat_age
+from webapp.attention import WORKER_SILENT_AFTER
 from webapp.identity.access import public
 from webapp.system import System, system
 
 MIGRATIONS = Path(__file__).resolve().parents[1] / "migrations"
 ANSWER_WITHIN_S = 2.0
-WORKER_SILENT_AFTER = timedelta(seconds=30)
 
 OK, DEGRADED, FAILED, BEHIND = "ok", "degraded", "failed", "behind"
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -10,19 +10,16 @@ from billing import money
 from billing.bill import RECENT_ITEMS, Bill, Customer, LineItem
 from billing.deliveries import Quarantined
 from billing.errors import UnsupportedCurrency
-from billing.ledger import events, reads, requests
+from billing.ledger import bill_list, events, reads, requests
 from billing.ledger import rates as stored_rates
+from billing.ledger.bill_list import EVERY_BILL, NEWEST_FIRST, BillFilter, Order, Place
 from billing.ledger.events import Event
 from billing.ledger.rates import Attempt
-from billing.ledger.reads import EVERY_BILL, BillFilter
 from billing.ledger.requests import StoredRequest
-from billing.origin import Actor
 from billing.rates import Conversion, convert
 from webapp.rates import RatesInUse
 from webapp.system import System
 from workflows.messages import WorkflowState
-
-MOST_AUTHORS = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,9 +75,21 @@ def line_items(system: System, bill_id: UUID, *, after: int, limit: int) -> Sequ
     return reads.items_after(system.engine, bill_id, position=after, limit=limit)
 
 
-def bills(system: System, wanted: BillFilter = EVERY_BILL, *, limit: int, before: UUID | None = None) -> Sequence[Bill]:
-    """Newest first; `before` is the last id of the page before."""
-    return reads.bills(system.engine, wanted, limit=limit, before=before)
+def bills(
+    system: System,
+    wanted: BillFilter = EVERY_BILL,
+    *,
+    order: Order = NEWEST_FIRST,
+    limit: int,
+    after: Place | None = None,
+) -> Sequence[Bill]:
+    """A page of the list; `after` is the place where the page before ended."""
+    return bill_list.bills(system.engine, wanted, order=order, limit=limit, after=after)
+
+
+def every_bill(system: System, wanted: BillFilter) -> Iterator[Sequence[Bill]]:
+    """All bills that fit, newest first, in batches."""
+    return bill_list.in_batches(system.engine, wanted)
 
 
 def line_item(system: System, bill_id: UUID, item_id: UUID) -> LineItem:
@@ -88,29 +97,10 @@ def line_item(system: System, bill_id: UUID, item_id: UUID) -> LineItem:
     return reads.line_item(system.engine, bill_id, item_id)
 
 
-def authors(system: System, items: Sequence[LineItem]) -> Mapping[int, Actor]:
-    """Who added these items of one bill, by the version that their adding made."""
-    if not items:
-        return {}
-    versions = {item.added_in_version for item in items}
-    lowest, highest = min(versions), max(versions)
-    found = events.of_subject(
-        system.engine, items[0].bill_id, after_version=lowest - 1, limit=min(highest - lowest + 1, MOST_AUTHORS)
-    )
-    return {event.version: event.actor for event in found if event.version in versions}
-
-
 def bill_events(system: System, bill_id: UUID, *, after_version: int, limit: int) -> Sequence[Event]:
     """In the order of the versions they made. Raises BillNotFound."""
     reads.bill(system.engine, bill_id)
     return events.of_subject(system.engine, bill_id, after_version=after_version, limit=limit)
-
-
-def latest_bill_events(
-    system: System, bill_id: UUID, *, before_version: int | None = None, limit: int
-) -> Sequence[Event]:
-    """Newest first, for a page."""
-    return events.latest_of_subject(system.engine, bill_id, before_version=before_version, limit=limit)
 
 
 def line_item_request(system: System, bill_id: UUID, request_id: UUID) -> StoredRequest:

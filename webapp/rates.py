@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import threading
-import time
 from collections import OrderedDict
 from dataclasses import dataclass
 from datetime import datetime
+from decimal import Context, Decimal
 from uuid import UUID
 
 from sqlalchemy import Engine
@@ -17,6 +16,7 @@ from billing.ledger.clock import now
 from billing.ledger.database import single_statement
 from billing.rates import RateSnapshot
 from billing.settings import Settings
+from webapp.remembered import Remembered
 
 CURRENT_FOR_S = 1.0
 FROZEN_KEPT = 256
@@ -42,9 +42,7 @@ class RatesReader:
     def __init__(self, engine: Engine, settings: Settings):
         self._engine = engine
         self._settings = settings
-        self._current: RatesInUse | None = None
-        self._read_at_s = 0.0
-        self._reading = threading.Lock()
+        self.current = Remembered(self._read, for_s=CURRENT_FOR_S)
         self._frozen: OrderedDict[UUID, RateSnapshot] = OrderedDict()
 
     def of_bill(self, bill: Bill) -> RatesInUse:
@@ -54,20 +52,6 @@ class RatesReader:
         snapshot = self._by_id(bill.rate_snapshot_id) if bill.rate_snapshot_id else None
         stale = snapshot is not None and snapshot.is_stale(bill.effective_at, self._settings.rates_stale_after)
         return RatesInUse(snapshot, stale, frozen=True, as_of=bill.effective_at)
-
-    def current(self) -> RatesInUse:
-        """One thread asks again; meanwhile the others use what was known a second ago."""
-        known = self._current
-        if known is not None and time.monotonic() - self._read_at_s < CURRENT_FOR_S:
-            return known
-        if self._reading.acquire(blocking=known is None):
-            try:
-                self._current = known = self._read()
-                self._read_at_s = time.monotonic()
-            finally:
-                self._reading.release()
-        assert known is not None
-        return known
 
     def _read(self) -> RatesInUse:
         snapshot = stored_rates.current(self._engine, samples=self._settings.sample_rates)
@@ -83,3 +67,16 @@ class RatesReader:
             while len(self._frozen) > FROZEN_KEPT:
                 self._frozen.popitem(last=False)
         return found
+
+
+# Rates per another base are quotients, for reading; conversions compute with the stored rates.
+def per_unit(snapshot: RateSnapshot, code: str, base: str, *, digits: int) -> Decimal | None:
+    """Units of a currency per 1 of `base`: as stored, or to so many digits. None without a rate of either."""
+    rate, of = snapshot.rates.get(code), snapshot.rates.get(base)
+    if rate is None or of is None:
+        return None
+    return rate if base == snapshot.base else quotient(rate, of, digits=digits)
+
+
+def quotient(rate: Decimal, of: Decimal, *, digits: int) -> Decimal:
+    return Context(prec=digits).divide(rate, of)

@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from functools import cached_property
+from functools import cached_property, partial
 
 from flask import current_app
 from sqlalchemy import Engine
 
+from billing.ledger.settings import offered
+from billing.ledger.standings import standings
+from webapp.attention import ATTENTION_FOR_S, TemporalReach, look
 from webapp.config import Config
+from webapp.identity.sealing import Seal
+from webapp.live.hub import Hub
 from webapp.rates import RatesReader
+from webapp.remembered import Remembered
 from workflows.client import BillWorkflows
+
+OFFERED_FOR_S = 1.0
 
 
 class System:
@@ -20,10 +28,25 @@ class System:
         self.config = config
         self.engine = engine
         self.rates = RatesReader(engine, config.settings)
+        self.offered = Remembered(partial(offered, engine, ceiling=self.configured_currencies), for_s=OFFERED_FOR_S)
+        read = partial(standings, engine, samples=config.settings.sample_rates)
+        self.temporal_reach = TemporalReach(lambda: self.background.submit(self.workflows.is_reachable))
+        self.attention = Remembered(partial(look, self), for_s=ATTENTION_FOR_S)
+        self.live = Hub(read, most=config.web_threads // 2)
+
+    @property
+    def configured_currencies(self) -> tuple[str, ...]:
+        """The ceiling: those that administrators may offer."""
+        return self.config.settings.supported_currencies
 
     @property
     def supported_currencies(self) -> tuple[str, ...]:
-        return self.config.settings.supported_currencies
+        """Those that are offered for new items, as every process knows a second after it was decided."""
+        return self.offered()
+
+    @cached_property
+    def seal(self) -> Seal:
+        return Seal(self.config.secret_key)
 
     @cached_property
     def workflows(self) -> BillWorkflows:

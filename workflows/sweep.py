@@ -19,7 +19,7 @@ from temporalio.client import Client
 
 from billing.bill import Bill
 from billing.exchange.refreshing import refresh_if_due
-from billing.ledger import closing, progress, requests
+from billing.ledger import closing, progress, requests, rollups
 from billing.origin import by_the_system
 from billing.settings import Settings
 from workflows.messages import figures_of
@@ -41,6 +41,9 @@ CATCH_UP_AT_ONCE = 4
 CATCH_UP_PAUSE_S = 0.2
 RATES_EVERY_S = 10.0
 BEAT_EVERY_S = 5.0
+COUNT_EVERY_S = 2.0
+LOOK_BEHIND_EVERY_S = 15.0
+BEHIND_PATIENCE = timedelta(minutes=2)
 TELL_WAIT_S = 5.0
 AFTER_FAILURE_S = 1.0
 
@@ -62,6 +65,8 @@ class Sweep:
             _again(self.carry_out_requests, CATCH_UP_EVERY_S),
             _again(self.refresh_rates, RATES_EVERY_S),
             _again(self.beat, BEAT_EVERY_S),
+            _again(self.count, COUNT_EVERY_S),
+            _again(self.look_behind, LOOK_BEHIND_EVERY_S),
         )
 
     async def close_due(self) -> float:
@@ -119,6 +124,14 @@ class Sweep:
 
     async def beat(self) -> None:
         await asyncio.to_thread(progress.beat, self._engine, self._name)
+
+    async def count(self) -> float | None:
+        """Lets the overview's sums follow the log; what is far behind goes on at once."""
+        counted = await asyncio.to_thread(rollups.follow, self._engine)
+        return 0.0 if counted == rollups.BATCH else None
+
+    async def look_behind(self) -> None:
+        await asyncio.to_thread(rollups.look_behind, self._engine, patience=BEHIND_PATIENCE)
 
 
 async def _again(work: Callable[[], Awaitable[float | None]], every_s: float = 0.0) -> None:

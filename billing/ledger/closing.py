@@ -86,14 +86,15 @@ _LOCK = """
     FROM bills b
 """
 _LOCK_ONE = text(_LOCK + "WHERE b.id = :bill_id FOR NO KEY UPDATE OF b")
+# The clock is a volatile function, which no index can be searched by: as a query of its own it is read once, first.
 _LOCK_DUE = text(
     _LOCK  # noqa: S608  a constant
     + """
     WHERE b.id IN (
-        (SELECT id FROM bills WHERE status = 'closing' AND close_requested_at <= billing_now() - :patience
+        (SELECT id FROM bills WHERE status = 'closing' AND close_requested_at <= (SELECT billing_now()) - :patience
          ORDER BY id LIMIT :limit)
         UNION ALL
-        (SELECT id FROM bills WHERE status = 'open' AND period_end <= billing_now()
+        (SELECT id FROM bills WHERE status = 'open' AND period_end <= (SELECT billing_now())
          ORDER BY period_end, id LIMIT :limit)
         LIMIT :limit)
       AND (b.status = 'closing' OR (b.status = 'open' AND b.period_end <= billing_now()))
@@ -158,7 +159,8 @@ _CLOSE = text(
             effective_at = c.cut_off, close_reason = c.reason, number = c.number, rate_snapshot_id = c.snapshot_id,
             billed_customer = jsonb_build_object('external_id', cu.external_id, 'name', cu.name,
                                                  'billing_address', cu.billing_address),
-            seller = (SELECT jsonb_build_object('name', name, 'address', address, 'tax_id', tax_id) FROM seller)
+            seller = (SELECT jsonb_build_object('name', name, 'address', address, 'tax_id', tax_id,
+                                                'logo', logo) FROM seller)
         FROM unnest(CAST(:ids AS uuid[]), CAST(:numbers AS bigint[]), CAST(:cut_offs AS timestamptz[]),
                     CAST(:reasons AS text[]), CAST(:snapshots AS uuid[]))
             AS c(id, number, cut_off, reason, snapshot_id), customers cu

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, Engine, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from billing.bill import LONGEST_CUSTOMER_ID, Customer
-from billing.errors import AlreadyExists, CustomerNotFound, InvalidArgument
+from billing.errors import AlreadyExists, CustomerNotFound, InvalidArgument, VersionConflict
 from billing.identifiers import new_id
 from billing.ledger import events, idempotency
 from billing.ledger.clock import now
@@ -81,8 +81,18 @@ def _insert(connection: Connection, origin: Origin, external_id: str, details: M
     return customer_of(row)
 
 
-def edit(engine: Engine, origin: Origin, external_id: str, details: Mapping[str, str]) -> Customer:
-    """Changes what is given; changes no closed bill. Raises CustomerNotFound."""
+def edit(
+    engine: Engine,
+    origin: Origin,
+    external_id: str,
+    details: Mapping[str, str],
+    *,
+    expected_version: int | None = None,
+) -> Customer:
+    """Changes what is given; changes no closed bill. What is there already is no change, and no conflict.
+
+    Raises CustomerNotFound and VersionConflict.
+    """
     with transaction(engine) as connection:
         row = connection.execute(
             select(CustomerRow.__table__).where(CustomerRow.external_id == external_id).with_for_update()
@@ -92,6 +102,8 @@ def edit(engine: Engine, origin: Origin, external_id: str, details: Mapping[str,
         changed = {field: value for field, value in details.items() if getattr(row, field) != value}
         if not changed:
             return customer_of(row)
+        if expected_version not in {None, row.version}:
+            raise VersionConflict("the customer was changed meanwhile")
         instant = now(connection)
         row = connection.execute(
             update(CustomerRow)

@@ -73,7 +73,7 @@ def of_subject(engine: Engine, subject_id: UUID, *, after_version: int, limit: i
         .limit(limit)
     )
     with snapshot(engine) as connection:
-        return [_event_of(row) for row in connection.execute(query)]
+        return [event_of(row) for row in connection.execute(query)]
 
 
 def latest_of_subject(engine: Engine, subject_id: UUID, *, before_version: int | None, limit: int) -> Sequence[Event]:
@@ -83,7 +83,7 @@ def latest_of_subject(engine: Engine, subject_id: UUID, *, before_version: int |
         query = query.where(EventRow.version < before_version)
     with snapshot(engine) as connection:
         rows = connection.execute(query.order_by(EventRow.version.desc()).limit(limit))
-        return [_event_of(row) for row in rows]
+        return [event_of(row) for row in rows]
 
 
 _READ_LOG = text(
@@ -99,11 +99,16 @@ def read_log(engine: Engine, after: LogPosition, *, limit: int) -> Sequence[Even
     """The next events of all subjects. Every event appears exactly once to a reader that goes on from the
     last position it got; an event whose transaction, or an older one, still runs appears later."""
     with snapshot(engine) as connection:
-        rows = connection.execute(_READ_LOG, {"xid": str(after.xid), "seq": after.seq, "limit": limit})
-        return [_event_of(row) for row in rows]
+        return read_on(connection, after, limit=limit)
 
 
-def _event_of(row: Any) -> Event:
+def read_on(connection: Connection, after: LogPosition, *, limit: int) -> Sequence[Event]:
+    """`read_log`, for a reader that keeps its position in the same transaction as what it makes of the events."""
+    rows = connection.execute(_READ_LOG, {"xid": str(after.xid), "seq": after.seq, "limit": limit})
+    return [event_of(row) for row in rows]
+
+
+def event_of(row: Any) -> Event:
     return Event(
         row.subject_type,
         row.subject_id,

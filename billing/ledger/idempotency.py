@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from uuid import UUID
 
-from sqlalchemy import Connection, insert, select, text
+from sqlalchemy import Connection, Engine, insert, select, text
 
 from billing.errors import IdempotencyKeyReused
+from billing.ledger import database
 from billing.ledger.tables.log import IdempotencyKeyRow as Key
 from billing.origin import Origin
 
@@ -63,6 +65,20 @@ def remember(
             result_id=result_id,
         )
     )
+
+
+def known_additions(engine: Engine, origin: Origin, bill_id: UUID, keys: Sequence[str]) -> Mapping[str, bytes]:
+    """Which of these keys have added items to the bill, or have asked for it, with their fingerprints."""
+    found = database.rows(engine, _KNOWN_ADDITIONS, (bill_id, origin.account_id, list(keys)) * 2)
+    return {row.key: bytes(row.fingerprint) for row in found}
+
+
+_KNOWN_ADDITIONS = """
+    SELECT key, fingerprint FROM idempotency_keys
+    WHERE scope_id = %s AND account_id = %s AND operation IN ('add_line_item', 'add_line_items') AND key = ANY(%s)
+    UNION
+    SELECT key, fingerprint FROM line_item_requests WHERE bill_id = %s AND account_id = %s AND key = ANY(%s)
+"""
 
 
 def wait_for_twin(connection: Connection, origin: Origin, operation: str) -> None:

@@ -109,7 +109,7 @@ def record_delivery(
     `sent` are the validators of the request: what is not modified is the snapshot they are of.
     """
     with transaction(engine) as connection:
-        _one_judge_at_a_time(connection)
+        one_judge_at_a_time(connection)
         pending = _quarantined(connection)
         if isinstance(delivery, NotModified) and pending and pending.snapshot.id != sent.snapshot_id:
             return Unchanged()  # quarantined by another process meanwhile; this answer says nothing of it
@@ -132,7 +132,7 @@ def record_delivery(
 def accept_quarantined(engine: Engine, origin: Origin, snapshot_id: UUID) -> RateSnapshot:
     """An admin's word that the rates are right. Raises RateSnapshotNotFound when they await no decision."""
     with transaction(engine) as connection:
-        _one_judge_at_a_time(connection)
+        one_judge_at_a_time(connection)
         row = connection.execute(
             update(RateSnapshotRow)
             .where(_TABLE.c.id == snapshot_id, _TABLE.c.state == "quarantined")
@@ -146,7 +146,7 @@ def accept_quarantined(engine: Engine, origin: Origin, snapshot_id: UUID) -> Rat
         return accepted
 
 
-def _one_judge_at_a_time(connection: Connection) -> None:
+def one_judge_at_a_time(connection: Connection) -> None:
     connection.execute(text("SELECT pg_advisory_xact_lock(hashtextextended('billing.rates', 0))"))
 
 
@@ -197,7 +197,7 @@ def _tell(connection: Connection, origin: Origin, event: str, stored: RateSnapsh
 def claim_refresh(engine: Engine, *, every: timedelta) -> bool:
     """True for one process at a time, when the last attempt is `every` ago or its time to retry has come."""
     with transaction(engine) as connection:
-        _one_judge_at_a_time(connection)
+        one_judge_at_a_time(connection)
         due = connection.execute(_REFRESH_IS_DUE, {"every": every}).scalar_one()
         if due:
             # Until it is known how the attempt ended, a process that died in it is followed by another soon.

@@ -4,13 +4,9 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
-from dataclasses import dataclass
-from datetime import datetime
-from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Connection, Engine, Select, and_, exists, or_, select
+from sqlalchemy import ColumnElement, Connection, Engine, or_, select
 
 from billing.bill import Bill, BillStatus, Customer, LineItem
 from billing.errors import BillNotFound, CustomerNotFound, LineItemNotFound
@@ -29,12 +25,12 @@ def read_bill(connection: Connection, bill_id: UUID) -> Bill:
     row = connection.execute(select(_BILLS).where(_BILLS.c.id == bill_id)).one_or_none()
     if row is None:
         raise BillNotFound
-    return _bills_of(connection, [row])[0]
+    return bills_of(connection, [row])[0]
 
 
 def bills_by_id(connection: Connection, ids: Sequence[UUID]) -> list[Bill]:
     """Those that exist, in the order of their ids."""
-    return _bills_of(
+    return bills_of(
         connection, connection.execute(select(_BILLS).where(_BILLS.c.id.in_(ids)).order_by(_BILLS.c.id)).all()
     )
 
@@ -98,6 +94,15 @@ def line_item(engine: Engine, bill_id: UUID, item_id: UUID) -> LineItem:
     return line_item_of(row)
 
 
+def line_items_by_id(engine: Engine, bill_id: UUID, ids: Sequence[UUID]) -> list[LineItem]:
+    """Those that are on the bill, oldest first."""
+    with snapshot(engine) as connection:
+        rows = connection.execute(
+            select(_ITEMS).where(_ITEMS.c.bill_id == bill_id, _ITEMS.c.id.in_(ids)).order_by(_ITEMS.c.position)
+        )
+        return [line_item_of(row) for row in rows]
+
+
 def reversals_of(engine: Engine, items: Sequence[LineItem]) -> Mapping[UUID, LineItem]:
     """Which of these items were taken back, and by which item."""
     if not items:
@@ -111,64 +116,12 @@ def reversals_of(engine: Engine, items: Sequence[LineItem]) -> Mapping[UUID, Lin
         return {row.reverses: line_item_of(row) for row in rows}
 
 
-@dataclass(frozen=True, slots=True)
-class BillFilter:
-    """Which bills to list. `starts_before` and `ends_after` keep bills whose period overlaps that span; `text`
-    finds a bill's number or id, or a part of its customer's id or name."""
-
-    customer_id: str | None = None
-    status: BillStatus | None = None
-    currency: str | None = None
-    ends_after: datetime | None = None
-    starts_before: datetime | None = None
-    text: str | None = None
-
-
-EVERY_BILL = BillFilter()
-
-
-def bills(engine: Engine, wanted: BillFilter = EVERY_BILL, *, limit: int, before: UUID | None = None) -> list[Bill]:
-    """Newest first; `before` is the id of the last bill of the page before."""
-    query = _filtered(select(_BILLS), wanted)
-    if before is not None:
-        query = query.where(_BILLS.c.id < before)
-    with snapshot(engine) as connection:
-        return _bills_of(connection, connection.execute(query.order_by(_BILLS.c.id.desc()).limit(limit)).all())
-
-
-def _filtered(query: Select[Any], wanted: BillFilter) -> Select[Any]:
-    if wanted.customer_id is not None:
-        named = select(_CUSTOMERS.c.id).where(_CUSTOMERS.c.external_id == wanted.customer_id)
-        query = query.where(_BILLS.c.customer_id == named.scalar_subquery())
-    if wanted.status is not None:
-        query = query.where(_BILLS.c.status == wanted.status)
-    if wanted.currency is not None:
-        query = query.where(
-            exists().where(and_(SubtotalRow.bill_id == _BILLS.c.id, SubtotalRow.currency == wanted.currency))
-        )
-    if wanted.ends_after is not None:
-        query = query.where(_BILLS.c.period_end > wanted.ends_after)
-    if wanted.starts_before is not None:
-        query = query.where(_BILLS.c.period_start < wanted.starts_before)
-    return query.where(_matches(wanted.text)) if wanted.text else query
-
-
-def _matches(words: str) -> Any:
-    named = select(_CUSTOMERS.c.id).where(_names(words))
-    alternatives: list[ColumnElement[bool]] = [_BILLS.c.customer_id.in_(named)]
-    if words.isascii() and words.isdigit() and len(words) < 19:
-        alternatives.append(_BILLS.c.number == int(words))
-    with suppress(ValueError):
-        alternatives.append(_BILLS.c.id == UUID(words.removeprefix("bill-")))
-    return or_(*alternatives)
-
-
-def _names(words: str) -> ColumnElement[bool]:
+def names(words: str) -> ColumnElement[bool]:
     """Customers with these words in their id or name, whatever the case."""
     return (_CUSTOMERS.c.external_id + " " + _CUSTOMERS.c.name).icontains(words, autoescape=True)
 
 
-def _bills_of(connection: Connection, rows: Sequence[Row]) -> list[Bill]:
+def bills_of(connection: Connection, rows: Sequence[Row]) -> list[Bill]:
     """Bills from their rows, in the same order, with two queries however many they are."""
     if not rows:
         return []
@@ -210,10 +163,10 @@ def customer_by_id(engine: Engine, customer_id: UUID) -> Customer:
 
 
 def customers(engine: Engine, *, text: str | None = None, limit: int, before: UUID | None = None) -> list[Customer]:
-    """Newest first."""
+    """Newest first; `text` finds a part of their id, name or e-mail."""
     query = select(_CUSTOMERS)
     if text:
-        query = query.where(_names(text))
+        query = query.where(or_(names(text), _CUSTOMERS.c.email.icontains(text, autoescape=True)))
     if before is not None:
         query = query.where(_CUSTOMERS.c.id < before)
     with snapshot(engine) as connection:

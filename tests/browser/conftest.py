@@ -3,27 +3,33 @@
 from __future__ import annotations
 
 import os
-import threading
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from uuid import uuid4
 
+import pyotp
 import pytest
 from flask import Flask
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 from sqlalchemy import Engine
-from werkzeug.serving import WSGIRequestHandler, make_server
 
 from billing.bill import Bill, LineItem, LineItemDraft
 from billing.ledger import line_items
-from billing.origin import Actor, ActorKind, Origin
+from billing.origin import Actor, ActorKind, Origin, by_the_system
 from billing.settings import DEFAULT_CURRENCIES, Settings
+from tests.browser.states import GUARDED, Place
+from tests.browser.visits import Visits, sign_in
+from tests.support.complaints import Complaints
+from tests.support.served import served
 from tests.support.visitor import PASSWORD
+from tests.support.world import World, build
 from webapp.app import create_app
 from webapp.config import Config
-from webapp.identity import users
+from webapp.identity import second_factors, users
 from webapp.identity.roles import Role
+from webapp.identity.sealing import Seal
 
-OPERATOR = "operator@example.com"
+SECRET = "a secret of the tests"
 USUAL_PLACES = ("/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome")
 
 expect.set_options(timeout=5_000)
@@ -44,51 +50,98 @@ def chromium() -> Iterator[Browser]:
         browser.close()
 
 
-class _Quiet(WSGIRequestHandler):
-    def log(self, *_: object) -> None:
-        """The application logs its requests itself."""
-
-
 @pytest.fixture(scope="module")
 def site(database_url: str, engine: Engine) -> Iterator[str]:
     """The address of a running application with one operator."""
-    settings = Settings(database_url, temporal_address="127.0.0.1:1")
-    app: Flask = create_app(Config(settings, secret_key="a secret of the tests", log_level="ERROR"))
-    users.create(engine, email=OPERATOR, password=PASSWORD, role=Role.OPERATOR)
-    server = make_server("127.0.0.1", 0, app, threaded=True, request_handler=_Quiet)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield f"http://localhost:{server.server_port}"
-    server.shutdown()
-    thread.join()
-    server.server_close()
-    app.extensions["pave"].background.shutdown()
-    app.extensions["pave"].engine.dispose()
+    users.create(engine, email=f"{Role.OPERATOR}@example.com", password=PASSWORD, role=Role.OPERATOR)
+    with served(_app(database_url)) as address:
+        yield address
+
+
+@pytest.fixture(scope="module")
+def complaints() -> Complaints:
+    """Listens to every browser of these tests."""
+    return Complaints()
+
+
+@pytest.fixture(autouse=True)
+def no_complaints(complaints: Complaints) -> Iterator[None]:
+    """No script fails and nothing breaks the content security policy, whatever a test does."""
+    complaints.taken()
+    yield
+    assert complaints.taken() == []
 
 
 @pytest.fixture
-def open_browser(chromium: Browser, site: str) -> Iterator[Callable[..., Page]]:
-    """Opens a browser of its own in which the operator has signed in; no console may complain, whatever happens."""
-    contexts, complaints = [], []
+def open_browser(chromium: Browser, site: str, complaints: Complaints) -> Iterator[Callable[..., Page]]:
+    """Opens a browser of its own in which the operator has signed in."""
+    contexts = []
 
     def open_(*, script: bool = True) -> Page:
-        context = chromium.new_context(base_url=site, java_script_enabled=script)
-        contexts.append(context)
-        page = context.new_page()
-        page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
-        page.on("pageerror", lambda error: complaints.append(str(error)))
-        page.goto("/session/new")
-        page.get_by_label("E-mail").fill(OPERATOR)
-        page.get_by_label("Password").fill(PASSWORD)
-        page.get_by_role("button", name="Sign in").click()
-        page.wait_for_url("**/bills")
+        contexts.append(complaints.listen(chromium.new_context(base_url=site, java_script_enabled=script)))
+        page = contexts[-1].new_page()
+        sign_in(page, Role.OPERATOR)
+        expect(page.get_by_role("navigation", name="Main")).to_be_visible()
         return page
 
     yield open_
     for context in contexts:
         context.close()
-    # That the server refused a form is no fault of the page; the browser notes it all the same.
-    assert [text for text in complaints if "Failed to load resource" not in text] == []
+
+
+@pytest.fixture(scope="module")
+def world(engine: Engine, site: str) -> World:
+    """One of everything, and with the site's operator somebody of each role."""
+    for role in (Role.ADMIN, Role.VIEWER):
+        user = users.create(engine, email=f"{role}@example.com", password=PASSWORD, role=role)
+    built = build(engine, secret_key=SECRET)
+    built.names["user"] = str(user)
+    built.names["recovery_code"] = _guarded(engine)
+    return built
+
+
+def _guarded(engine: Engine) -> str:
+    """A recovery code of an account with a second factor."""
+    user = users.create(engine, email=f"{GUARDED}@example.com", password=PASSWORD, role=Role.OPERATOR)
+    secret = second_factors.new_secret()
+    code = pyotp.TOTP(secret).now()
+    return second_factors.enrol(engine, Seal(SECRET), by_the_system("test"), user, secret, code)[0]
+
+
+@pytest.fixture(scope="module")
+def visits(
+    chromium: Browser,
+    complaints: Complaints,
+    site: str,
+    world: World,
+    database_url: str,
+    new_database: Callable[[], str],
+) -> Iterator[Visits]:
+    """For the states that are declared in `states.py`."""
+    with ExitStack() as places:
+        addresses = {
+            Place.USUAL: site,
+            Place.PROVIDED: places.enter_context(served(_app(database_url, oxr_app_id="unused"))),
+            Place.BARE: places.enter_context(served(_bare_app(new_database()))),
+            Place.CUT_OFF: places.enter_context(served(_app("postgresql://billing@127.0.0.1:1/billing"))),
+        }
+        opened = Visits(chromium, complaints, addresses, world.names)
+        places.callback(opened.end)
+        yield opened
+
+
+def _bare_app(database_url: str) -> Flask:
+    """With somebody who can sign in, and nothing else."""
+    app = _app(database_url)
+    users.create(
+        app.extensions["pave"].engine, email=f"{Role.OPERATOR}@example.com", password=PASSWORD, role=Role.OPERATOR
+    )
+    return app
+
+
+def _app(database_url: str, **more: str) -> Flask:
+    settings = Settings(database_url, temporal_address="127.0.0.1:1", **more)
+    return create_app(Config(settings, secret_key=SECRET, log_level="ERROR"))
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine
 
-from billing.ledger import reads
+from billing.ledger import bill_list
 from webapp.identity import api_keys, users
 from webapp.identity.roles import Role
 
@@ -66,9 +66,28 @@ def test_or_is_made_and_printed(pave, engine: Engine):
     assert "bob@example.com" in pave("users", "list").stdout
 
 
+def test_somebody_is_disabled_and_enabled_again(pave, engine: Engine):
+    users.create(engine, email="eva@example.com", password="a long password", role=Role.VIEWER)
+
+    assert pave("users", "disable", "EVA@example.com").returncode == 0
+    assert users.verified(engine, "eva@example.com", "a long password") is None
+    assert pave("users", "enable", "eva@example.com").returncode == 0
+    assert users.verified(engine, "eva@example.com", "a long password") is not None
+
+
+def test_somebody_who_lost_everything_gets_a_new_password_and_no_second_factor(pave, engine: Engine):
+    users.create(engine, email="lost@example.com", password="a long password", role=Role.ADMIN)
+
+    done = pave("users", "reset-password", "lost@example.com")
+
+    assert users.verified(engine, "lost@example.com", done.stdout.strip()) is not None
+    assert pave("users", "reset-second-factor", "lost@example.com").returncode == 0
+
+
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
+        (("users", "disable", "nobody@example.com"), "user not found"),
         (("users", "create", "--email", "nobody", "--role", "viewer"), "email must be an e-mail address"),
         (("users", "create", "--email", "a@b.example", "--role", "king"), "king"),
         (("api-keys", "create", "--name", " ", "--role", "viewer"), "name is required"),
@@ -100,7 +119,7 @@ def test_rates_are_shown(pave):
 def test_the_demo_is_added_once(pave, engine: Engine):
     first, second = pave("demo"), pave("demo")
 
-    bills = reads.bills(engine, limit=100)
+    bills = bill_list.bills(engine, limit=100)
     assert (first.returncode, second.returncode) == (0, 0)
     assert "20 bills made" in first.stdout
     assert "0 bills made, 20 there already" in second.stdout

@@ -20,6 +20,7 @@ from temporalio.service import RPCError
 from billing import money
 from tests.support.integrator import Integrator
 from tests.support.stack import Stack
+from tests.support.visitor import PASSWORD
 from webapp.identity import users
 from webapp.identity.roles import Role
 from workflows.bill import BillWorkflow
@@ -28,7 +29,6 @@ from workflows.messages import BillFigures
 
 WORKFLOW_AGREES_WITHIN_S = 60
 ASKED_AT_ONCE = 8
-PASSWORD = "correct horse battery staple"
 
 
 class Staff:

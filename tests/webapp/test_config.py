@@ -34,6 +34,11 @@ def test_two_variables_are_enough():
         ("RATES_STALE_AFTER_HOURS", "nan"),
         ("RATES_REFRESH_SECONDS", "soon"),
         ("LOG_LEVEL", "loud"),
+        ("REQUIRE_TOTP", "yes"),
+        ("TRUSTED_PROXIES", "-1"),
+        ("OIDC_ISSUER", "http://login.example"),
+        ("WEB_THREADS", "0"),
+        ("WEB_THREADS", "many"),
     ],
 )
 def test_what_is_missing_or_wrong_is_named(variable: str, value: str):

@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import Engine
 
 from billing.bill import CloseReason
-from billing.ledger import bills, line_items, progress, reads, requests
+from billing.ledger import bills, line_items, overview, progress, reads, requests
 from billing.origin import Origin
 from billing.settings import Settings
 from tests.support.ledger import OpenBill, draft
@@ -124,6 +124,23 @@ def test_a_worker_gives_signs_of_life(engine: Engine, settings: Settings) -> Non
     async def scenario() -> None:
         task = without_temporal(settings, engine)
         await eventually(lambda: progress.last_beat_age(engine) is not None)
+        task.cancel()
+
+    asyncio.run(scenario())
+
+
+def test_the_overviews_sums_follow_within_seconds(
+    engine: Engine, origin: Origin, settings: Settings, open_bill: OpenBill
+) -> None:
+    def accruing() -> dict[str, str]:
+        read = overview.read(engine, currency="KWD", days=1, bills=1)
+        return {line.payable.currency.code: str(line.payable.amount) for line in read.accruing}
+
+    async def scenario() -> None:
+        task = without_temporal(settings, engine)
+        line_items.add(engine, origin, open_bill().id, draft(quantity="1", unit_price="0.125", currency="KWD"))
+        await eventually(lambda: accruing().get("KWD") == "0.125", wait_s=5)
+        await eventually(lambda: overview.standing(engine, patience=timedelta(minutes=1)).counted is not None)
         task.cancel()
 
     asyncio.run(scenario())

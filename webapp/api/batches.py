@@ -19,11 +19,12 @@ from billing.errors import (
     FailedPrecondition,
     IdempotencyKeyReused,
     InvalidArgument,
+    UnsupportedCurrency,
 )
 from billing.ledger import line_items
 from billing.ledger.line_items import Entry, Outcome
 from billing.origin import fingerprint
-from webapp import commands, queries
+from webapp import commands, offered, queries
 from webapp.api import render
 from webapp.api.bill_answer import bill_answer, bill_id_in, wanted_currency
 from webapp.api.blueprint import api
@@ -54,8 +55,8 @@ def add_batch(bill_id: str) -> Response:
     id_ = bill_id_in(bill_id)
     currency = wanted_currency(system(), id_)
     given = _given_rows(json_object(("line_items",), limit=LONGEST_BATCH).get("line_items"))
-    rows = [_parse_row(row, system().supported_currencies) for row in given]
-    bill, outcomes, replayed = _add(system(), id_, rows)
+    rows = [_parse_row(row, system().configured_currencies) for row in given]
+    bill, outcomes, replayed = _add(system(), id_, _without_withdrawn(system(), id_, rows))
     texts = (_outcome_text(index, outcome) for index, outcome in enumerate(outcomes))
     return bill_answer(system(), bill, currency, beside={"outcomes": render.array(texts)}, replayed=replayed)
 
@@ -81,6 +82,28 @@ def _parse_entry(given: Any, offered: Collection[str]) -> Entry:
     refuse_unknown(given, _ROW_FIELDS)
     key = checked_key(given["key"], "key") if "key" in given else None
     return line_items.entry(parse_draft(given, offered=offered), key)
+
+
+def _without_withdrawn(system: System, bill_id: UUID, rows: Sequence[Row]) -> Sequence[Row]:
+    """Rows in currencies that are no longer offered are refused, but for those that only repeat an earlier one.
+
+    A repeat of the whole call keeps all of its rows.
+    """
+    currencies = {row.entry.draft.currency for row in rows if row.entry is not None}
+    if currencies <= set(system.supported_currencies):
+        return rows
+    call_key = idempotency_key()
+    row_keys = [row.entry.key for row in rows if row.entry is not None and row.entry.key is not None]
+    known = offered.known_additions(system, origin(), bill_id, [*row_keys, *([call_key] if call_key else [])])
+    if call_key and known.get(call_key) == _call_fingerprint(rows):
+        return rows
+    return [_unless_withdrawn(row, system.supported_currencies, known) for row in rows]
+
+
+def _unless_withdrawn(row: Row, codes: Collection[str], known: Collection[str]) -> Row:
+    if row.entry is None or row.entry.draft.currency in codes or row.entry.key in known:
+        return row
+    return Row(row.given, None, UnsupportedCurrency(field="currency"))
 
 
 def _add(system: System, bill_id: UUID, rows: Sequence[Row]) -> tuple[Bill, list[Outcome], bool]:

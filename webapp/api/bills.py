@@ -10,8 +10,8 @@ from billing import money
 from billing.bill import BillStatus
 from billing.clock import parse_instant
 from billing.errors import InvalidArgument
+from billing.ledger.bill_list import BillFilter, Place
 from billing.ledger.customers import parse_external_id
-from billing.ledger.reads import BillFilter
 from billing.period import Period
 from webapp import commands, queries
 from webapp.api import cursors, render
@@ -72,7 +72,7 @@ def list_bills() -> Response:
     wanted, size = _filter(asked), limit(asked)
     listing = ("bills", *(asked.get(name) for name in FILTERS))
     before = cursors.read(asked.get("cursor"), *listing)
-    bills = queries.bills(system(), wanted, limit=size + 1, before=UUID(before) if before else None)
+    bills = queries.bills(system(), wanted, limit=size + 1, after=Place(UUID(before)) if before else None)
     shown = bills[:size]
     cursor = cursors.sign(str(shown[-1].id), *listing) if len(bills) > size else None
     texts = (render.bill(queries.read(system(), bill)) for bill in shown)

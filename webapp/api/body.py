@@ -41,12 +41,12 @@ def refuse_unknown(found: Mapping[str, Any], fields: Collection[str]) -> None:
             raise InvalidArgument("unknown field", reason="unknown_field", field=name[:100])
 
 
-def expected_version(found: Mapping[str, Any]) -> int | None:
+def expected_version(found: Mapping[str, Any], *, lowest: int = 1) -> int | None:
     """The version the caller has seen: a whole number, or not there."""
     if "expected_version" not in found:
         return None
     value = found["expected_version"]
-    if not isinstance(value, Decimal) or not 1 <= value <= HIGHEST_VERSION or value != int(value):
+    if not isinstance(value, Decimal) or not lowest <= value <= HIGHEST_VERSION or value != int(value):
         raise InvalidArgument("expected_version must be a whole number", field="expected_version")
     return int(value)
 

@@ -29,7 +29,7 @@ def add_line_item(bill_id: str) -> Response:
     """200 with the bill and the item; 202 when the caller prefers not to wait for the outcome."""
     id_ = bill_id_in(bill_id)
     currency = wanted_currency(system(), id_)
-    draft = parse_draft(json_object(FIELDS), offered=system().supported_currencies)
+    draft = parse_draft(json_object(FIELDS), offered=system().configured_currencies)
     if prefers_async():
         return _request_line_item(system(), id_, draft)
     bill, item, replayed = commands.add_line_item(system(), origin(idempotency_key()), id_, draft)

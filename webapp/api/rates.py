@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from decimal import Context, Decimal
 from typing import Any
 from uuid import UUID
 
@@ -21,11 +20,11 @@ from webapp.api.parameters import parameters
 from webapp.identity.access import allow
 from webapp.identity.caller import origin
 from webapp.identity.roles import Role
-from webapp.rates import RatesInUse
+from webapp.rates import RatesInUse, per_unit
 from webapp.system import system
 
-# Rates per another base are quotients, for reading; conversions compute with the stored rates.
-_FOR_READING = Context(prec=12)
+# Of rates per another base than the provider's.
+DIGITS = 12
 
 
 @api.get("/rates")
@@ -53,18 +52,10 @@ def _figures(rates: RatesInUse, base: str) -> dict[str, Any]:
     snapshot = rates.snapshot
     if snapshot is None or base not in snapshot.rates:
         return {"base": base, "rates": {}, "reason": RATE_MISSING}
-    per_base = {code: _per(snapshot, code, base) for code in sorted(snapshot.rates)}
+    figures = ((code, per_unit(snapshot, code, base, digits=DIGITS)) for code in sorted(snapshot.rates))
+    per_base = {code: money.plain(figure) for code, figure in figures if figure is not None}
     age_s = int(snapshot.age(rates.as_of).total_seconds())
     return {"base": base, "age_seconds": age_s, "rates": per_base}
-
-
-def _per(snapshot: RateSnapshot, code: str, base: str) -> str:
-    rate = snapshot.rates[code]
-    return money.plain(rate if base == snapshot.base else _quotient(rate, snapshot.rates[base]))
-
-
-def _quotient(rate: Decimal, of: Decimal) -> Decimal:
-    return _FOR_READING.divide(rate, of)
 
 
 def _quarantined(pending: Quarantined) -> dict[str, Any]:

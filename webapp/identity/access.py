@@ -15,11 +15,19 @@ View = TypeVar("View", bound=Callable[..., Any])
 Authenticate = Callable[[], Caller | None]
 
 _DECLARATION = "access_declared"
+_FOR_ENROLMENT = "open_before_enrolment"
 PUBLIC = "public"
 
 
 class AccessUndeclared(Exception):
     """A route doesn't say who may use it."""
+
+
+class SecondFactorNeeded(PermissionDenied):
+    """This user must set up a second factor before anything else."""
+
+    reason = "second_factor_needed"
+    default_message = "a second factor must be set up first"
 
 
 def allow(role: Role) -> Callable[[View], View]:
@@ -35,6 +43,12 @@ def allow(role: Role) -> Callable[[View], View]:
 def public(view: View) -> View:
     """Declares that everybody may use the route."""
     setattr(view, _DECLARATION, PUBLIC)
+    return view
+
+
+def open_before_enrolment(view: View) -> View:
+    """Lets in also who has yet to set up the second factor that they must have."""
+    setattr(view, _FOR_ENROLMENT, True)
     return view
 
 
@@ -61,6 +75,8 @@ def guard(app: Flask, *, api: Authenticate, pages: Authenticate) -> None:
         authenticate = api if request.blueprint == "api" else pages
         if needed != PUBLIC:
             g.caller = _admitted(authenticate(), needed)
+            if g.caller.must_enrol and not hasattr(current_app.view_functions[request.endpoint], _FOR_ENROLMENT):
+                raise SecondFactorNeeded
 
 
 def _admitted(caller: Caller | None, needed: Role | str | None) -> Caller:

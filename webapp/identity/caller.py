@@ -13,11 +13,16 @@ from webapp.identity.roles import Role
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Somebody who was let in. `account_id` owns the idempotency keys: an integration's, or the user's own."""
+    """Somebody who was let in. `account_id` owns the idempotency keys: an integration's, or the user's own.
+
+    `session_id` is that of a browser. Who `must_enrol` may do nothing but set up a second factor.
+    """
 
     account_id: UUID
     actor: Actor
     role: Role
+    session_id: UUID | None = None
+    must_enrol: bool = False
 
 
 def current_caller() -> Caller | None:
@@ -28,5 +33,9 @@ def current_caller() -> Caller | None:
 
 def origin(idempotency_key: str | None = None) -> Origin:
     """Where a change in this request comes from. Only for routes that aren't public."""
-    caller: Caller = g.caller
+    return as_origin(g.caller, idempotency_key)
+
+
+def as_origin(caller: Caller, idempotency_key: str | None = None) -> Origin:
+    """Likewise for a caller whom a public route found."""
     return Origin(caller.actor, caller.account_id, g.request_id, idempotency_key)

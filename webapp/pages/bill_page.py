@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from urllib.parse import parse_qsl, urlsplit
 from uuid import UUID
 
-from flask import Response
+from flask import Response, request, url_for
 
 from webapp import queries
 from webapp.pages.forms import Form
@@ -15,6 +16,7 @@ from webapp.pages.shown import (
     shown_bill,
     shown_events,
     shown_items,
+    shown_search,
 )
 from webapp.system import system
 
@@ -25,9 +27,12 @@ def bill_page(
     currency: str | None = None,
     before: int | None = None,
     added: int | None = None,
+    search: str = "",
     form: Form | None = None,
 ) -> Response:
-    """`before` a position: older items. `added`: the position of the item that was just added."""
+    """`before` a position: older items, or older ones of the `search`. `added`: that of the item just added."""
+    searched = shown_search(system(), bill_id, search, before=before)
+    before = None if searched.text else before
     bill, items = queries.bill_with_items(system(), bill_id, limit=ITEMS_SHOWN, before=before)
     shown = shown_bill(system(), bill, currency)
     events, older_events = shown_events(system(), bill)
@@ -40,6 +45,7 @@ def bill_page(
         currencies=offered_currencies(system(), bill),
         items=shown_items(system(), items, fresh_after=added - 1 if added else None),
         oldest=items[0].position if items else 0,
+        search=searched,
         events=events,
         older_events=older_events,
         is_newest_page=before is None,
@@ -51,3 +57,10 @@ def bill_page(
 def blank_line_item(currency: str) -> Form:
     """An empty form for the next line, in the currency of the one before."""
     return Form({"description": "", "quantity": "", "unit_price": "", "currency": currency})
+
+
+def open_address(bill_id: UUID, **changed: str | None) -> str:
+    """The address of the open page with this much of its query changed: the currency shown, the search."""
+    query = urlsplit(request.htmx.current_url or "").query  # type: ignore[attr-defined]
+    kept = {name: value for name, value in parse_qsl(query) if name in {"currency", "q"}}
+    return url_for("pages.show_bill", bill_id=bill_id, **{n: v for n, v in (kept | changed).items() if v})

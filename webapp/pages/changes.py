@@ -1,7 +1,7 @@
 """What changed on a bill since a page was rendered: the fragments that bring the page up to date.
 
-An open page asks every second and a half; so does every answer to a change made on it, so that there is one
-way in which a page follows its bill.
+An open page asks when its stream says that something changed, or every second without one; every answer to a change
+made on the page brings the same, so that there is one way in which a page follows its bill.
 """
 
 from __future__ import annotations
@@ -9,17 +9,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
+from uuid import UUID
 
-from flask import Response, request
+from flask import Response, copy_current_request_context, g, request
 from flask.typing import ResponseReturnValue
 
 from billing.bill import Bill, LineItem
 from billing.ledger.events import Event
 from webapp import queries
+from webapp.identity import sessions
 from webapp.identity.access import allow
 from webapp.identity.roles import Role
-from webapp.pages.bills import parse_bill_id
+from webapp.live.seen import seen_of
+from webapp.live.streams import stream
 from webapp.pages.blueprint import pages
+from webapp.pages.ids import parse_bill_id
 from webapp.pages.inputs import position
 from webapp.pages.rendering import render
 from webapp.pages.shown import (
@@ -32,15 +36,20 @@ from webapp.pages.shown import (
 )
 from webapp.system import System, system
 
+# Of one browser in one process: browsers open six connections a host, and the pages need some.
+STREAMS_PER_SESSION = 2
+
 
 @dataclass(frozen=True, slots=True)
 class PageState:
-    """What the asking page shows: items from `oldest` to `newest`, events up to `version`."""
+    """What the asking page shows: items from `oldest` to `newest`, events up to `version`. `told`: the version that its
+    stream told it of, which another process may have heard of later."""
 
     seen: str
     newest: int
     oldest: int
     version: int
+    told: int
     currency: str | None
 
     @classmethod
@@ -51,6 +60,7 @@ class PageState:
             position(values, "newest") or 0,
             position(values, "oldest") or 0,
             position(values, "version") or 0,
+            position(values, "told") or 0,
             values.get("shown_currency") or None,
         )
 
@@ -58,12 +68,30 @@ class PageState:
 @pages.get("/bills/<bill_id>/changes")
 @allow(Role.VIEWER)
 def show_changes(bill_id: str) -> ResponseReturnValue:
-    state = PageState.of_request()
-    bill = queries.bill(system(), parse_bill_id(bill_id))
-    shown = shown_bill(system(), bill, state.currency)
-    if shown.seen == state.seen:
+    state, bill_uuid = PageState.of_request(), parse_bill_id(bill_id)
+    if _is_seen(system(), bill_uuid, state):
         return Response(status=204)
-    return render("bills/changes.html", **changes(system(), bill, state))
+    return render("bills/changes.html", **changes(system(), queries.bill(system(), bill_uuid), state))
+
+
+def _is_seen(system: System, bill_id: UUID, state: PageState) -> bool:
+    """Asked once a second for each open page: costs one small query, or none where a stream of the bill is open."""
+    standing = system.live.standing(bill_id, at_least=max(state.version, state.told))
+    return state.seen == seen_of(standing, queries.current_rates(system), state.currency or "")
+
+
+@pages.get("/bills/<bill_id>/stream")
+@allow(Role.VIEWER)
+def stream_changes(bill_id: str) -> ResponseReturnValue:
+    """Says that the bill changed, for as long as the session lasts."""
+    found = system()
+
+    @copy_current_request_context
+    def may_watch() -> bool:
+        return sessions.authenticate(found.engine) is not None
+
+    viewer = f"session:{g.caller.session_id}"
+    return stream(found, parse_bill_id(bill_id), viewer=viewer, per_viewer=STREAMS_PER_SESSION, may_watch=may_watch)
 
 
 def changes(system: System, bill: Bill, state: PageState) -> dict[str, Any]:

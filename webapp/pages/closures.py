@@ -6,7 +6,6 @@ from uuid import UUID
 
 from flask import flash, request, url_for
 from flask.typing import ResponseReturnValue
-from werkzeug.exceptions import BadRequest
 
 from billing.bill import Bill
 from billing.errors import VersionConflict
@@ -14,9 +13,10 @@ from webapp import commands, queries
 from webapp.identity.access import allow
 from webapp.identity.caller import origin
 from webapp.identity.roles import Role
-from webapp.pages.bills import parse_bill_id
 from webapp.pages.blueprint import pages
 from webapp.pages.forms import REFUSALS, Form
+from webapp.pages.ids import parse_bill_id
+from webapp.pages.inputs import seen_version
 from webapp.pages.rendering import page_or_dialog, see_other
 from webapp.pages.shown import shown_bill
 from webapp.system import system
@@ -35,20 +35,15 @@ def new_closure(bill_id: str) -> ResponseReturnValue:
 def close_bill(bill_id: str) -> ResponseReturnValue:
     bill_uuid, form = parse_bill_id(bill_id), Form.submitted()
     try:
-        written = commands.close_bill(system(), origin(form.key), bill_uuid, expected_version=_version(form))
+        written = commands.close_bill(
+            system(), origin(form.key), bill_uuid, expected_version=seen_version(form["version"])
+        )
     except VersionConflict:
         return _confirmation(bill_uuid, Form(form.values, {"": CHANGED}, status=409))
     except REFUSALS as refusal:
         return _confirmation(bill_uuid, form.refused(refusal))
     flash(_outcome(written.bill))
     return see_other(url_for("pages.show_bill", bill_id=bill_id))
-
-
-def _version(form: Form) -> int:
-    try:
-        return int(form["version"])
-    except ValueError:
-        raise BadRequest from None
 
 
 def _outcome(bill: Bill) -> str:

@@ -6,6 +6,7 @@ from functools import singledispatch
 
 from billing.bill import Bill, Customer, LineItem
 from billing.ledger.events import Event
+from billing.ledger.links import ShareLink
 
 
 def element_id(thing: object, part: str = "") -> str:
@@ -41,3 +42,8 @@ def _(event: Event) -> str:
 @_name.register
 def _(customer: Customer) -> str:
     return f"customer-{customer.id}"
+
+
+@_name.register
+def _(link: ShareLink) -> str:
+    return f"link-{link.id}"

@@ -2,36 +2,72 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 from flask import Blueprint, url_for
 
+from billing.errors import Unavailable
 from webapp import formatting
 from webapp.assets import asset_url, font_name
+from webapp.attention import Attention
 from webapp.identity.caller import current_caller
 from webapp.identity.roles import Role
 from webapp.pages.element_ids import element_id
 from webapp.pages.event_words import event_words
+from webapp.pages.keys import is_allowed, shortcuts
+from webapp.pages.titles import period_title
+from webapp.system import system
 
 
 def register(pages: Blueprint) -> None:
     for name, filter_ in formatting.FILTERS.items():
         pages.add_app_template_filter(filter_, name)
     pages.add_app_template_filter(event_words)
+    pages.add_app_template_filter(period_title)
     pages.add_app_template_global(element_id)
     pages.add_app_template_global(asset_url)
     pages.add_app_template_global(font_name)
     pages.app_context_processor(_caller)
 
 
-def sections() -> list[tuple[str, str, str]]:
-    """The console's parts, in the order of the rail: address, first part of the path, label."""
+@dataclass(frozen=True, slots=True)
+class Section:
+    """One entry of the rail. `path` is the first part of the addresses that belong to it; None for no page's own."""
+
+    address: str
+    path: str | None
+    label: str
+    count: int = 0
+    counted: str = ""
+    is_warning: bool = False
+
+
+def sections() -> list[Section]:
+    """The console's parts, in the order of the rail, with what is to be counted of them as of a moment ago."""
+    if not is_allowed("pages.home"):
+        return []
+    attention = _attention()
+    open_bills, concerns = (attention.open_bills, len(attention.concerns)) if attention else (0, 0)
     parts = [
-        ("bills", "list_bills", "Bills"),
-        ("customers", "list_customers", "Customers"),
-        ("rates", "show_rates", "Rates"),
+        Section(url_for("pages.home"), "", "Overview"),
+        Section(url_for("pages.list_bills"), "bills", "Bills", open_bills, "open"),
+        Section(url_for("pages.list_customers"), "customers", "Customers"),
+        Section(url_for("pages.show_rates"), "rates", "Rates"),
+        Section(url_for("pages.show_settings"), "settings", "Settings"),
     ]
-    return [(url_for(f"pages.{endpoint}"), path, label) for path, endpoint, label in parts]
+    if concerns:
+        address = url_for("pages.home", _anchor="attention")
+        parts.insert(4, Section(address, None, "Needs attention", concerns, is_warning=True))
+    return parts
+
+
+def _attention() -> Attention | None:
+    """The rail never keeps a page from being shown."""
+    try:
+        return system().attention()
+    except Unavailable:
+        return None
 
 
 def _caller() -> dict[str, Any]:
@@ -39,7 +75,8 @@ def _caller() -> dict[str, Any]:
     caller = current_caller()
     return {
         "caller": caller,
-        "sections": sections(),
+        "sections": sections,
+        "shortcuts": shortcuts,
         "may_operate": caller is not None and caller.role.includes(Role.OPERATOR),
         "may_administer": caller is not None and caller.role.includes(Role.ADMIN),
     }

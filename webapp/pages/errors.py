@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from urllib.parse import urlsplit
-
-from flask import Blueprint, Response, redirect, request, url_for
+from flask import Blueprint, Response
 from flask.typing import ResponseReturnValue
 from flask_wtf.csrf import CSRFError
 from werkzeug.exceptions import HTTPException
 
 from billing.errors import BillingError, NotFound, PermissionDenied, ResourceExhausted, Unauthenticated, Unavailable
 from webapp import logs
-from webapp.pages.rendering import local_path, render, wants_fragment
+from webapp.identity.access import SecondFactorNeeded
+from webapp.pages.rendering import render, wants_fragment
+from webapp.pages.signing_in_again import enrol_first, sent_by_an_old_page, sign_in_first
 
 NOTICES = {
     400: ("This request could not be read", "Go back, reload the page and try again."),
@@ -51,6 +51,8 @@ def notice(status: int, title: str, advice: str) -> Response:
 def _refused(error: BillingError) -> ResponseReturnValue:
     if isinstance(error, Unauthenticated):
         return _sign_in(error)
+    if isinstance(error, SecondFactorNeeded):
+        return enrol_first()
     status = _status_of(error)
     title, advice = NOTICES[status]
     response = notice(status, title, advice)
@@ -65,22 +67,12 @@ def _status_of(error: BillingError) -> int:
 
 
 def _sign_in(_error: BillingError) -> ResponseReturnValue:
-    """To the sign-in page, and back afterwards to where one was."""
-    if wants_fragment():
-        address = url_for("pages.new_session", next=_open_page())
-        return Response(status=401, headers={"HX-Redirect": address})
-    back = request.full_path.rstrip("?") if request.method == "GET" else None
-    return redirect(url_for("pages.new_session", next=back if back != "/" else None), 303)
-
-
-def _open_page() -> str | None:
-    """The path of the page from which htmx asked."""
-    address = urlsplit(request.htmx.current_url or "")  # type: ignore[attr-defined]
-    return local_path(f"{address.path}?{address.query}" if address.query else address.path)
+    return sign_in_first()
 
 
 def _session_changed(_error: CSRFError) -> ResponseReturnValue:
-    return notice(400, *SESSION_CHANGED)
+    """Somebody signed in anew in this browser since the page was loaded."""
+    return sent_by_an_old_page() or notice(400, *SESSION_CHANGED)
 
 
 def _refused_by_http(error: HTTPException) -> ResponseReturnValue:

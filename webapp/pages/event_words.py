@@ -25,7 +25,8 @@ def _nothing(_data: Data) -> str:
 
 def _totals(data: Data) -> str:
     """What the items came to, and how many there were if more than one."""
-    amounts = ", ".join(f"{figure(Decimal(total))} {code}" for code, total in data.get("totals", {}).items())
+    totals = data.get("totals", {}).items()
+    amounts = ", ".join(f"{figure(Decimal(total))}\N{NO-BREAK SPACE}{code}" for code, total in totals)
     count = data.get("last_position", 0) - data.get("first_position", 0) + 1
     return amounts if count == 1 else f"{count:,} items, {amounts}"
 
@@ -43,6 +44,12 @@ def _closed(data: Data) -> str:
     return f"No. {data['number']}, {how}"
 
 
+def _currencies(data: Data) -> str:
+    """What came and what went."""
+    words = {"now offered": data.get("offered", ()), "no longer offered": data.get("withdrawn", ())}
+    return "; ".join(f"{', '.join(codes)} {what}" for what, codes in words.items() if codes)
+
+
 def _instant(text: str) -> str:
     return f"{instant(datetime.fromisoformat(text))} UTC"
 
@@ -54,6 +61,23 @@ _WORDS: dict[str, tuple[str, Callable[[Data], str]]] = {
     "bill.period_changed": ("Period changed", _moved),
     "bill.close_requested": ("Closing requested", _nothing),
     "bill.closed": ("Closed", _closed),
+    "seller.changed": ("Changed", lambda data: ", ".join(data.get("fields", ())).replace("_", " ")),
+    "currencies.changed": ("Changed", _currencies),
+    "link.created": ("Shared", _nothing),
+    "link.revoked": ("Link revoked", _nothing),
     "customer.created": ("Registered", _nothing),
     "customer.updated": ("Edited", lambda data: ", ".join(data.get("fields", ())).replace("_", " ")),
+    "user.created": ("Added", lambda data: f"as {data['role']}{', by the provider' if data['by_provider'] else ''}"),
+    "user.role_changed": ("Role changed", lambda data: f"from {data['was']} to {data['role']}"),
+    "user.disabled": ("Disabled", _nothing),
+    "user.enabled": ("Enabled again", _nothing),
+    "user.password_changed": ("Password changed", _nothing),
+    "user.password_reset": ("Password reset", _nothing),
+    "user.linked_to_provider": ("Signed in by the provider for the first time", _nothing),
+    "user.second_factor_added": ("Second factor set up", _nothing),
+    "user.second_factor_removed": ("Second factor removed", _nothing),
+    "user.recovery_codes_replaced": ("New recovery codes made", _nothing),
+    "user.recovery_code_used": ("Signed in with a recovery code", _nothing),
+    "api_key.created": ("Created", lambda data: f"as {data['role']}"),
+    "api_key.revoked": ("Revoked", _nothing),
 }

@@ -8,8 +8,8 @@ from flask.typing import ResponseReturnValue
 from webapp import queries
 from webapp.identity.access import allow
 from webapp.identity.roles import Role
-from webapp.pages.bills import parse_bill_id
 from webapp.pages.blueprint import pages
+from webapp.pages.ids import parse_bill_id
 from webapp.pages.inputs import position
 from webapp.pages.rendering import render, wants_fragment
 from webapp.pages.shown import shown_events

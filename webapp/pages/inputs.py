@@ -6,6 +6,8 @@ import re
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 
+from werkzeug.exceptions import BadRequest
+
 from billing.clock import parse_instant
 from billing.errors import InvalidArgument
 
@@ -28,6 +30,14 @@ def rfc3339_of(text: str, field: str) -> str:
         except InvalidArgument:
             raise InvalidArgument(f"{field} must be a date and a time, such as 2026-12-01 00:00", field=field) from None
     return text
+
+
+def local_time_of(text: str) -> datetime | None:
+    """A datetime-local value, of whatever time zone; None for anything else."""
+    try:
+        return datetime.fromisoformat(text) if _LOCAL.fullmatch(text) else None
+    except ValueError:
+        return None
 
 
 def day_start(text: str, field: str) -> datetime | None:
@@ -59,3 +69,11 @@ def position(values: Mapping[str, str], name: str) -> int | None:
         return None
     place = int(text)
     return place if place <= HIGHEST_POSITION else None
+
+
+def seen_version(text: str) -> int:
+    """The version of a bill that a form was made for. Raises BadRequest for what no form of ours holds."""
+    try:
+        return int(text)
+    except ValueError:
+        raise BadRequest from None

@@ -11,14 +11,14 @@ from webapp.drafts import parse_draft
 from webapp.identity.access import allow
 from webapp.identity.caller import origin
 from webapp.identity.roles import Role
-from webapp.pages.bill_page import bill_page, blank_line_item
-from webapp.pages.bills import parse_bill_id
+from webapp.pages.bill_page import bill_page, blank_line_item, open_address
 from webapp.pages.blueprint import pages
 from webapp.pages.changes import PageState, changes
 from webapp.pages.forms import REFUSALS, Form
+from webapp.pages.ids import parse_bill_id
 from webapp.pages.inputs import position
 from webapp.pages.rendering import render, see_other, wants_fragment
-from webapp.pages.shown import ITEMS_SHOWN, shown_items
+from webapp.pages.shown import ITEMS_SHOWN, shown_items, shown_search
 from webapp.system import system
 
 
@@ -42,7 +42,7 @@ def _draft(form: Form) -> LineItemDraft:
         "unit_price": form.number("unit_price"),
         "currency": form["currency"],
     }
-    return parse_draft(values, offered=system().supported_currencies)
+    return parse_draft(values, offered=system().configured_currencies)
 
 
 def _refused(bill_id: str, form: Form) -> ResponseReturnValue:
@@ -66,10 +66,25 @@ def _row_and_changes(bill: Bill, form: Form) -> ResponseReturnValue:
 @pages.get("/bills/<bill_id>/line-items")
 @allow(Role.VIEWER)
 def list_line_items(bill_id: str) -> ResponseReturnValue:
-    """The items before a position, below those that the page shows; without script, a page of them."""
-    before = position(request.args, "before")
+    """The items before a position, or those with some words, below those that the page shows.
+
+    Without script, a page of them.
+    """
+    before, search = position(request.args, "before"), request.args.get("q")
     if not wants_fragment():
-        return see_other(url_for("pages.show_bill", bill_id=bill_id, before=before))
+        return see_other(url_for("pages.show_bill", bill_id=bill_id, before=before, q=search))
+    if search is not None:
+        return _found(bill_id, search, before)
     bill, items = queries.bill_with_items(system(), parse_bill_id(bill_id), limit=ITEMS_SHOWN, before=before)
     oldest = items[0].position if items else 0
     return render("line_items/older.html", bill=bill, items=shown_items(system(), items), oldest=oldest)
+
+
+def _found(bill_id: str, text: str, before: int | None) -> ResponseReturnValue:
+    """A new search, which the address of the page follows, or more of the one that is shown."""
+    bill = queries.bill(system(), parse_bill_id(bill_id))
+    search = shown_search(system(), bill.id, text, before=before)
+    response = render(f"line_items/{'found_older' if before else 'found'}.html", bill=bill, search=search)
+    if not before:
+        response.headers["HX-Replace-Url"] = open_address(bill.id, q=search.text)
+    return response

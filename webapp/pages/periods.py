@@ -9,18 +9,20 @@ from flask import flash, url_for
 from flask.typing import ResponseReturnValue
 
 from billing.clock import parse_instant
-from billing.errors import InvalidArgument
+from billing.errors import InvalidArgument, VersionConflict
 from webapp import commands, queries
 from webapp.formatting import input_instant, instant
 from webapp.identity.access import allow
 from webapp.identity.caller import origin
 from webapp.identity.roles import Role
-from webapp.pages.bills import parse_bill_id
 from webapp.pages.blueprint import pages
 from webapp.pages.forms import REFUSALS, Form
-from webapp.pages.inputs import rfc3339_of
+from webapp.pages.ids import parse_bill_id
+from webapp.pages.inputs import rfc3339_of, seen_version
 from webapp.pages.rendering import page_or_dialog, see_other
 from webapp.system import system
+
+CHANGED = "The bill changed meanwhile, and its period stays as it is now. Look again, and send it if it still fits."
 
 
 @pages.get("/bills/<bill_id>/period")
@@ -37,7 +39,10 @@ def edit_period(bill_id: str) -> ResponseReturnValue:
 def change_period(bill_id: str) -> ResponseReturnValue:
     bill_uuid, form = parse_bill_id(bill_id), Form.submitted()
     try:
-        written = commands.change_period(system(), origin(form.key), bill_uuid, parse_end(form))
+        end, version = parse_end(form), seen_version(form["version"])
+        written = commands.change_period(system(), origin(form.key), bill_uuid, end, expected_version=version)
+    except VersionConflict:
+        return _period_form(bill_uuid, Form(form.values, {"": CHANGED}, status=409))
     except REFUSALS as refusal:
         return _period_form(bill_uuid, form.refused(refusal))
     flash(f"The bill now closes by itself on {instant(written.bill.period.end)} UTC.")

@@ -15,10 +15,10 @@ from webapp import commands, queries
 from webapp.identity.access import allow
 from webapp.identity.caller import origin
 from webapp.identity.roles import Role
-from webapp.pages.bills import parse_bill_id
 from webapp.pages.blueprint import pages
 from webapp.pages.changes import PageState, changes
 from webapp.pages.forms import REFUSALS, Form
+from webapp.pages.ids import parse_bill_id
 from webapp.pages.rendering import page_or_dialog, render, see_other, wants_fragment
 from webapp.system import system
 

@@ -8,16 +8,18 @@ from datetime import datetime
 from uuid import UUID
 
 from billing.bill import Bill, LineItem
+from billing.ledger import timeline
 from billing.ledger.events import Event
 from billing.money import Payable
 from billing.origin import Actor
 from billing.rates import Conversion, Leg
-from webapp import queries
-from webapp.formatting import duration
+from webapp import bill_lines, queries
+from webapp.live.seen import closes_in, seen
 from webapp.rates import RatesInUse
 from webapp.system import System
 
 ITEMS_SHOWN = 50
+LONGEST_SEARCH = 100
 EVENTS_SHOWN = 8
 
 
@@ -37,6 +39,15 @@ class ShownItem:
     @property
     def is_reversible(self) -> bool:
         return self.reversal is None and not self.is_reversal
+
+
+@dataclass(frozen=True, slots=True)
+class ShownSearch:
+    """Lines that have the words of `text`. `older`: the position before which to go on, if there may be more."""
+
+    text: str
+    items: Sequence[ShownItem] = ()
+    older: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +86,7 @@ class ShownBill:
     @property
     def closes_in(self) -> str | None:
         """None once the end has passed."""
-        return duration(self.bill.period.end - self.now) if self.is_accruing else None
+        return closes_in(self.bill.status, self.bill.period.end, self.now)
 
     @property
     def elapsed_percent(self) -> int:
@@ -85,10 +96,7 @@ class ShownBill:
 
     @property
     def seen(self) -> str:
-        rates = self.totals.rates
-        snapshot = rates.snapshot.id if rates.snapshot else "none"
-        parts = (self.bill.version, snapshot, rates.stale, self.closes_in, self.totals.conversion.to.code)
-        return "~".join(str(part).replace(" ", "") for part in parts)
+        return seen(self.bill.version, self.totals.rates, self.closes_in, self.totals.conversion.to.code)
 
 
 def shown_bill(system: System, bill: Bill, currency: str | None) -> ShownBill:
@@ -117,7 +125,7 @@ def offered_currencies(system: System, bill: Bill) -> Sequence[str]:
 def shown_items(system: System, items: Sequence[LineItem], *, fresh_after: int | None = None) -> list[ShownItem]:
     """Newest first. Those after the position `fresh_after` are marked as just arrived."""
     reversals = queries.reversals(system, items)
-    authors = queries.authors(system, items)
+    authors = bill_lines.authors(system, items)
     return [
         ShownItem(
             item,
@@ -129,6 +137,15 @@ def shown_items(system: System, items: Sequence[LineItem], *, fresh_after: int |
     ]
 
 
+def shown_search(system: System, bill_id: UUID, text: str, *, before: int | None = None) -> ShownSearch:
+    """Without words, nothing is searched for. What PostgreSQL can't store is found nowhere."""
+    text = text.replace("\0", "\N{REPLACEMENT CHARACTER}").strip()[:LONGEST_SEARCH]
+    if not text:
+        return ShownSearch("")
+    found = bill_lines.lines_with(system, bill_id, text, limit=ITEMS_SHOWN, before=before)
+    return ShownSearch(text, shown_items(system, found.items[::-1]), found.older)
+
+
 def reversed_items(system: System, bill_id: UUID, reversing: Sequence[LineItem]) -> list[ShownItem]:
     """The items that these took back, as they look from now on."""
     taken_back = [queries.line_item(system, bill_id, item.reverses) for item in reversing if item.reverses is not None]
@@ -138,6 +155,5 @@ def reversed_items(system: System, bill_id: UUID, reversing: Sequence[LineItem])
 def shown_events(system: System, bill: Bill, *, before: int | None = None) -> tuple[Sequence[Event], int | None]:
     """Newest first, none newer than this bill; and where to go on for older ones, if there are any."""
     newest = bill.version + 1 if before is None else min(before, bill.version + 1)
-    found = queries.latest_bill_events(system, bill.id, before_version=newest, limit=EVENTS_SHOWN + 1)
-    events = found[:EVENTS_SHOWN]
-    return events, events[-1].version if len(found) > EVENTS_SHOWN else None
+    found = timeline.read(system.engine, bill.id, before_version=newest, limit=EVENTS_SHOWN)
+    return found.events, found.older

@@ -10,8 +10,8 @@ from billing.bill import Bill
 from webapp import queries
 from webapp.identity.access import allow
 from webapp.identity.roles import Role
-from webapp.pages.bills import parse_bill_id
 from webapp.pages.blueprint import pages
+from webapp.pages.ids import parse_bill_id
 from webapp.pages.rendering import render, wants_fragment
 from webapp.system import System, system
 from workflows.messages import WorkflowState, figures_of

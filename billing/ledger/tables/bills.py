@@ -26,6 +26,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
 from billing.ledger.base import NOW, ROOM_FOR_UPDATES, Base, Instant
+from billing.ledger.tables.settings import LogoRow
 
 
 class CustomerRow(Base):
@@ -38,6 +39,9 @@ class CustomerRow(Base):
             text("(external_id || ' ' || name) gin_trgm_ops"),
             postgresql_using="gin",
         ),
+        # Orders of the list of bills; billing/ledger/bill_list.py has the same expressions.
+        Index("ix_customers_list_order", text("lower(coalesce(nullif(name, ''), external_id))"), "id"),
+        Index("ix_customers_email", "email", postgresql_using="gin", postgresql_ops={"email": "gin_trgm_ops"}),
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True)
@@ -70,6 +74,9 @@ class BillRow(Base):
         Index("ix_bills_closing", "id", postgresql_where=text("status = 'closing'")),
         Index("ix_bills_customer_id_id", "customer_id", "id"),
         Index("ix_bills_status_id", "status", "id"),
+        Index("ix_bills_period_end_id", "period_end", "id"),
+        Index("ix_bills_number_or_zero", text("coalesce(number, 0)"), "id"),
+        Index("ix_bills_number_or_highest", text("coalesce(number, 9223372036854775807)"), "id"),
         ROOM_FOR_UPDATES,
     )
 
@@ -89,7 +96,7 @@ class BillRow(Base):
     number: Mapped[int | None] = mapped_column(BigInteger, unique=True)
     rate_snapshot_id: Mapped[UUID | None] = mapped_column(ForeignKey("rate_snapshots.id"))
     billed_customer: Mapped[dict[str, str] | None] = mapped_column(JSONB)
-    seller: Mapped[dict[str, str] | None] = mapped_column(JSONB)
+    seller: Mapped[dict[str, str | None] | None] = mapped_column(JSONB)
 
 
 class SubtotalRow(Base):
@@ -179,4 +186,5 @@ class SellerRow(Base):
     name: Mapped[str] = mapped_column(Text, server_default="")
     address: Mapped[str] = mapped_column(Text, server_default="")
     tax_id: Mapped[str] = mapped_column(Text, server_default="")
+    logo: Mapped[str | None] = mapped_column(ForeignKey(LogoRow.hash))
     version: Mapped[int] = mapped_column(BigInteger, server_default=text("0"))

@@ -9,7 +9,6 @@ from uuid import uuid4
 import pytest
 from sqlalchemy import Engine
 
-from billing.bill import BillStatus
 from billing.errors import (
     BillClosing,
     BillNotFound,
@@ -18,11 +17,11 @@ from billing.errors import (
     PeriodEnded,
     VersionConflict,
 )
-from billing.ledger import bills, events, line_items, reads
+from billing.ledger import bills, events, reads
 from billing.origin import Origin
 from billing.period import Period
 from tests.billing.ledger.test_closing import sleep
-from tests.support.ledger import OpenBill, draft, keyed
+from tests.support.ledger import OpenBill, keyed
 
 NOW = datetime.now(UTC)
 MONTH = Period(NOW, NOW + timedelta(days=30))
@@ -101,29 +100,3 @@ def test_a_repeated_change_of_period_happens_once(engine: Engine, origin: Origin
     first = bills.change_period(engine, asking, opened.id, end)
     again = bills.change_period(engine, asking, opened.id, end)
     assert (first.replayed, again.replayed, again.bill.version) == (False, True, 2)
-
-
-class TestListing:
-    def test_finds_by_every_filter(self, engine: Engine, origin: Origin, open_bill: OpenBill) -> None:
-        one, other = open_bill(), open_bill()
-        line_items.add(engine, origin, one.id, draft(currency="KWD"))
-        bills.request_close(engine, origin, other.id)
-
-        def found(**wanted: object) -> set[object]:
-            return {bill.id for bill in reads.bills(engine, reads.BillFilter(**wanted), limit=100)} & {one.id, other.id}  # type: ignore[arg-type]
-
-        assert found(customer_id=one.customer.external_id) == {one.id}
-        assert found(customer_id="nobody") == set()
-        assert found(status=BillStatus.CLOSING) == {other.id}
-        assert found(currency="KWD") == {one.id}
-        assert found(text=one.customer.external_id[12:30]) == {one.id}
-        assert found(text=str(other.id)) == {other.id}
-        assert found(text="%") == set()
-        assert found(ends_after=one.period.end) == {other.id}
-        assert found(starts_before=one.period.start) == set()
-
-    def test_pages_from_newest_to_oldest(self, engine: Engine, open_bill: OpenBill) -> None:
-        opened = [open_bill().id for _ in range(5)]
-        first = reads.bills(engine, limit=2)
-        second = reads.bills(engine, limit=3, before=first[-1].id)
-        assert [bill.id for bill in [*first, *second]] == opened[::-1]

@@ -112,13 +112,13 @@ class TestTotals:
         api.added(bill_id, currency="USD")
         with engine.begin() as connection:
             connection.execute(text("UPDATE rate_snapshots SET rates = rates - 'GEL'"))
-        app.extensions["pave"].rates._read_at_s = 0
+        app.extensions["pave"].rates.current.renewed()
 
         converted = api.bill(bill_id)["total"]["converted"]
 
         with engine.begin() as connection:
             connection.execute(text("""UPDATE rate_snapshots SET rates = rates || '{"GEL": "2.7052"}'"""))
-        app.extensions["pave"].rates._read_at_s = 0
+        app.extensions["pave"].rates.current.renewed()
         assert converted["USD"] == {"amount": None, "reason": "rate_missing", "missing": ["GEL"]}
         assert converted["GEL"]["amount"] is None
 

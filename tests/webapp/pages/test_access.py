@@ -16,7 +16,7 @@ def routes(app):
 
 
 def address_of(rule):
-    for name in ("bill_id", "item_id", "customer_id", "snapshot_id"):
+    for name in ("bill_id", "item_id", "customer_id", "snapshot_id", "link_id"):
         rule = rule.replace(f"<{name}>", PLACE)
     return rule
 

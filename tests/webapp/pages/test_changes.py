@@ -1,13 +1,21 @@
 """An open page follows its bill."""
 
 import re
+import threading
+
+import psycopg
+import pytest
+from sqlalchemy import text
 
 from billing.ledger import bills
+from webapp.live import streams as live_streams
 from webapp.pages.element_ids import element_id
 
 
 def state_of(page, bill):
-    values = {e.attributes["name"]: e.attributes["value"] for e in page.id(element_id(bill, "live")).all("input")}
+    values = {
+        e.attributes["name"]: e.attributes.get("value", "") for e in page.id(element_id(bill, "live")).all("input")
+    }
     if page.has("oldest-item"):
         values["oldest"] = page.id("oldest-item").attributes["value"]
     return values | {"shown_currency": page.id("shown-currency").attributes["value"]}
@@ -72,7 +80,7 @@ def test_a_bill_that_closes_elsewhere_says_so_on_the_open_page(operator, new_bil
     fragment = changes(operator, bill, state)
     assert "finishes by itself" in fragment.id(element_id(bill, "header")).text
     assert "takes no more lines" in fragment.id("add-problem").text
-    assert fragment.id(element_id(bill, "live")).attributes["hx-trigger"] == "every 1500ms"
+    assert "data-live" in fragment.id(element_id(bill, "live")).attributes
 
 
 def test_every_piece_of_the_answer_has_its_place(operator, new_bill, add):
@@ -92,3 +100,85 @@ def test_a_page_that_claims_to_be_ahead_of_its_bill_gets_nothing_new(operator, n
     fragment = changes(operator, bill, state)
     assert not fragment.all("li")
     assert fragment.has(element_id(bill, "total-USD"))
+
+
+@pytest.fixture
+def statements(monkeypatch):
+    """What the database is asked from now on."""
+    heard = []
+    execute = psycopg.Cursor.execute
+
+    def counted(cursor, query, *given, **options):
+        heard.append(str(query))
+        return execute(cursor, query, *given, **options)
+
+    monkeypatch.setattr(psycopg.Cursor, "execute", counted)
+    return heard
+
+
+def test_to_be_told_of_nothing_new_costs_one_small_query(operator, new_bill, add, statements):
+    bill = new_bill()
+    add(bill)
+    state = state_of(operator.open(f"/bills/{bill.id}"), bill)
+    changes(operator, bill, state, status=204)
+    del statements[:]
+    changes(operator, bill, state, status=204)
+    assert len([one for one in statements if "bill" in one and one != "SELECT billing_now()"]) == 1
+
+
+def test_where_the_bill_is_watched_it_costs_none(app, operator, new_bill, add):
+    bill = new_bill()
+    add(bill)
+    state = state_of(operator.open(f"/bills/{bill.id}"), bill)
+    hub = app.extensions["pave"].live
+    watch = hub.watch(bill.id, viewer="somebody", per_viewer=1)
+    assert watch.next(2).version == 2
+    reads, read = [], hub._read
+    hub._read = lambda ids: reads.append(threading.current_thread().name) or read(ids)
+    for _ in range(5):
+        changes(operator, bill, state, status=204)
+    hub._read = read
+    watch.end()
+    assert set(reads) <= {"live"}
+
+
+def test_who_was_told_of_a_version_is_not_answered_with_an_older_one(app, operator, new_bill, add):
+    bill = new_bill()
+    state = state_of(operator.open(f"/bills/{bill.id}"), bill)
+    hub = app.extensions["pave"].live
+    watch = hub.watch(bill.id, viewer="somebody", per_viewer=1)
+    assert watch.next(2).version == 1
+    add(bill)
+    fragment = changes(operator, bill, state | {"told": "2"})
+    watch.end()
+    assert fragment.has(element_id(bill, "total-USD"))
+
+
+def test_a_bill_nobody_knows_has_neither_changes_nor_a_stream(operator):
+    for noun in ("changes", "stream"):
+        operator.open(f"/bills/00000000-0000-7000-8000-000000000000/{noun}", status=404)
+
+
+def test_a_session_has_two_streams_in_a_process_and_its_pages_poll_beyond_that(operator, viewer, new_bill):
+    bill = new_bill()
+    address = f"/bills/{bill.id}/stream"
+    streams = [operator.client.get(address, buffered=False) for _ in range(3)]
+    others = viewer.client.get(address, buffered=False)
+    assert [one.status_code for one in (*streams, others)] == [200, 200, 429, 200]
+    assert streams[0].mimetype == "text/event-stream"
+    assert streams[0].headers["Cache-Control"] == "no-store"
+    heard = streams[0].iter_encoded()
+    assert [next(heard).split(b":")[0], next(heard)] == [b"retry", b"event: change\ndata: 1\n\n"]
+    for one in (*streams, others):
+        one.close()
+
+
+def test_a_stream_knows_when_its_session_has_ended(operator, new_bill, engine, monkeypatch):
+    monkeypatch.setattr(live_streams, "ASK_AGAIN_S", 0.2)
+    stream = operator.client.get(f"/bills/{new_bill().id}/stream", buffered=False)
+    heard = stream.iter_encoded()
+    assert len([next(heard), next(heard)]) == 2
+    with engine.begin() as connection:
+        connection.execute(text("DELETE FROM sessions"))
+    assert list(heard) == []
+    stream.close()

@@ -104,3 +104,29 @@ def test_a_bill_that_isnt_open_offers_no_new_end_and_no_reversal(operator, new_b
     for form in ("period", f"line-items/{item.id}/reversal"):
         answer = operator.client.get(f"/bills/{bill.id}/{form}")
         assert answer.headers["Location"] == f"/bills/{bill.id}"
+
+
+def test_a_period_form_made_for_an_older_bill_comes_back_with_what_was_typed(operator, new_bill, add, engine):
+    """It may have been the other's change that the end is to be moved for."""
+    bill = new_bill()
+    address = f"/bills/{bill.id}/period"
+    form = operator.open(address).form(address) | {
+        "period_end": f"{datetime.now(UTC) + timedelta(days=60):%Y-%m-%dT%H:%M}"
+    }
+    add(bill)
+    for htmx in (True, False):
+        page = operator.send(address, form, status=409, htmx=htmx)
+        assert "changed meanwhile" in page.with_class("problem")[0].text
+        fresh = page.form(address)
+        assert fresh["period_end"] == form["period_end"]
+    assert reads.bill(engine, bill.id).period.end == bill.period.end
+    operator.send(address, fresh, status=303)
+    assert reads.bill(engine, bill.id).period.end > bill.period.end
+
+
+def test_the_confirmation_names_the_snapshot_whose_rates_are_frozen(operator, new_bill, add):
+    bill = new_bill()
+    add(bill, code="GEL")
+    page = operator.open(f"/bills/{bill.id}/closure?shown_currency=USD")
+    assert "01a1f8d3-ea00-7000-8000-000000000001" in page.with_class("evidence")[0].text
+    assert not page.with_class("why")

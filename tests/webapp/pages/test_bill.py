@@ -1,107 +1,42 @@
-"""The list of bills, a new one, the page of one."""
+"""The page of one bill: its header, totals, lines and what happened."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 import pytest
 
-from billing.ledger import bills, closing
+from billing.ledger import bills, closing, links
 from billing.origin import by_the_system
+from billing.period import Period
 from tests.support.visitor import HTMX
 from webapp.pages.element_ids import element_id
 
 
-def tomorrow():
-    return (datetime.now(UTC) + timedelta(days=1)).strftime("%Y-%m-%dT%H:%M")
+@pytest.fixture
+def november(engine, origin):
+    """A bill of the calendar month that is running, whichever it is."""
+    now = datetime.now(UTC)
+    start = now.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+    end = start.replace(year=start.year + start.month // 12, month=start.month % 12 + 1)
+    return bills.open_bill(engine, origin, "monthly", Period(start, end)).bill
 
 
-def open_form(operator, **typed):
-    now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M")
-    typed = {"customer_id": "acme", "period_start": now, "period_end": tomorrow(), **typed}
-    return operator.submit("/bills/new", "/bills", **typed)
+def test_a_bill_of_a_calendar_month_is_called_by_it_and_its_customer_stands_above(operator, november):
+    header = operator.open(f"/bills/{november.id}").id(element_id(november, "header"))
+    assert header.all("h1")[0].text == f"{november.period.start:%B %Y}"
+    assert header.with_class("billed")[0].text == "monthly"
+    starts, ends = (time.attributes["datetime"] for time in header.all("time"))
+    assert (starts[8:19], ends[8:19]) == ("01T00:00:00", "01T00:00:00")
+    (progress,) = header.all("progress")
+    assert 0 <= int(progress.attributes["value"]) <= 100
+    assert "closes by itself in" in header.text
 
 
-def test_a_bill_is_opened_for_a_customer_that_nobody_knew(operator, engine):
-    page = open_form(operator, customer_id="brand-new")
-    assert page.all("h1")[0].text == "brand-new"
-    assert tomorrow() in page.all("time")[1].attributes["datetime"]
-    assert page.with_class("status")[0].text == "Open"
-
-
-@pytest.mark.parametrize(
-    ("typed", "field", "sentence"),
-    [
-        ({"customer_id": " "}, "customer_id", "Customer is required."),
-        ({"period_start": ""}, "period_start", "Period start is required."),
-        ({"period_end": "2020-01-01T00:00"}, "period_end", "Period end must be after period start."),
-        ({"period_end": "soon"}, "period_end", "Period end must be a date and a time, such as 2026-12-01 00:00."),
-        ({"period_end": "2040-01-01T00:00"}, "period_end", "The period cannot be longer than 366 days."),
-    ],
-)
-def test_a_mistake_stands_beside_its_field_and_everything_typed_is_kept(operator, typed, field, sentence):
-    page = open_form(operator, **typed)
-    assert operator.answer.status_code == 400
-    assert page.id(f"field-{field}-error").text == sentence
-    shown = page.id(f"field-{field}").attributes
-    assert shown["aria-invalid"] == "true"
-    assert shown["aria-describedby"].split()[0] == f"field-{field}-error"
-    assert page.form("/bills") | typed == page.form("/bills")
-
-
-def test_sending_the_form_twice_opens_one_bill(operator):
-    form = operator.open("/bills/new").form("/bills")
-    values = {**form, "customer_id": "twice", "period_start": "2026-11-01T00:00", "period_end": tomorrow()}
-    places = [(operator.send("/bills", values, status=303), operator.went_to)[1] for _ in range(2)]
-    assert places[0] == places[1]
-
-
-def test_bills_are_listed_newest_first_fifty_a_page(operator, new_bill, add):
-    made = [new_bill("crowd") for _ in range(55)]
-    add(made[-1], quantity="6", price="0.6", code="GEL")
-    first = operator.open("/bills?customer=crowd")
-    rows = first.all("tbody")[0].all("tr")
-    assert [row.attributes["id"] for row in rows] == [element_id(bill) for bill in reversed(made[5:])]
-    assert rows[0].money() == ["3.6 GEL"]
-    (older,) = first.all("a", rel="next")
-    second = operator.open(older.attributes["href"])
-    assert len(second.all("tbody")[0].all("tr")) == 5
-    assert not second.all("a", rel="next")
-
-
-def test_filters_narrow_the_list_and_stay_in_the_form(operator, new_bill, add):
-    wanted, other = new_bill("filter-one"), new_bill("filter-two")
-    add(wanted, code="KWD")
-    for query in ("q=ilter-on", "currency=KWD", "customer=filter-one", f"q={wanted.id}"):
-        page = operator.open(f"/bills?{query}")
-        assert page.has(element_id(wanted)), query
-        assert not page.has(element_id(other)), query
-    page = operator.open("/bills?status=closed&q=filter&from=2026-01-01&to=2026-01-02")
-    assert page.form("/bills")["status"] == "closed"
-    assert page.all("select", name="status")[0].all("option", value="closed")[0].attributes.get("selected") == ""
-    assert "No bills match" in page.id("bill-list").text
-
-
-def test_a_filter_that_cant_be_right_is_said_beside_it(operator):
-    page = operator.open("/bills?from=2026-02-31", status=400)
-    assert page.id("filter-from-error").text.startswith("Not a date")
-    assert operator.open("/bills?status=lost", status=400).has("filter-status-error")
-    assert operator.open("/bills?in=DOGE", status=400).has("filter-in-error")
-    assert operator.open("/bills?before=tampered", status=404)
-
-
-def test_typing_into_the_search_swaps_the_list_and_keeps_the_address_in_step(operator, new_bill):
-    bill = new_bill("typed-search")
-    page = operator.open("/bills?q=typed-sea&status=&currency=", htmx=True)
-    assert page.parts[0].attributes["id"] == "bill-list"
-    assert page.has(element_id(bill))
-    assert operator.answer.headers["HX-Replace-Url"] == "/bills?q=typed-sea"
-    assert "HX-Request" in operator.answer.headers["Vary"]
-
-
-def test_the_list_shows_the_whole_of_each_bill_in_a_chosen_currency(operator, new_bill, add):
-    bill = new_bill("whole")
-    add(bill, code="USD", price="2.005")
-    row = operator.open("/bills?customer=whole&in=USD").id(element_id(bill))
-    assert row.money() == ["2.005 USD", "2.01 USD"]
+def test_what_can_be_done_is_offered_to_operators_alone(operator, viewer, november):
+    for visitor, offered in ((operator, True), (viewer, False)):
+        page = visitor.open(f"/bills/{november.id}")
+        assert [page.has(name) for name in ("share-bill", "change-period", "close-bill", "paste-lines", "add-row")] == [
+            offered
+        ] * 5
 
 
 def test_a_bill_shows_exact_payable_rounding_and_legs_that_add_up(operator, new_bill, add):
@@ -112,7 +47,7 @@ def test_a_bill_shows_exact_payable_rounding_and_legs_that_add_up(operator, new_
     totals = operator.open(f"/bills/{bill.id}?currency=USD").id(element_id(bill, "totals"))
     assert totals.with_class("subtotal")[0].attributes["value"] == "3.0225"
     assert [e.attributes["value"] for e in totals.with_class("payable")] == ["3.02", "3.60", "1"]
-    roundings = [row.money() for row in totals.all("tr", class_="rounding")]
+    roundings = [row.money() for row in totals.with_class("rounding") if row.tag == "tr"]
     assert roundings == [["-0.0025 EUR"], ["0.5 JPY"]]
     legs = [e.attributes["value"] for e in totals.with_class("leg")]
     (whole,) = totals.with_class("whole")
@@ -170,7 +105,7 @@ def test_a_closed_bill_shows_its_number_and_frozen_rates_and_no_control(operator
     bills.request_close(engine, origin, bill.id)
     closed = closing.close_bill(engine, by_the_system("r"), bill.id, samples=True)
     page = operator.open(f"/bills/{bill.id}?currency=USD")
-    assert page.all("h1")[0].text == f"Bill No. {closed.number}"
+    assert page.all("h1")[0].text.endswith(f"No. {closed.number}")
     assert "Frozen at close" in page.id(element_id(bill, "totals")).text
     assert not page.with_class("act-reverse")
     assert not page.has("add-row")
@@ -200,11 +135,6 @@ def test_the_workflow_is_unavailable_and_the_page_is_there_all_the_same(operator
     assert "goes on accruing" in operator.open(f"/bills/{bill.id}/workflow").text
 
 
-def test_going_back_gets_a_whole_page(operator):
-    answer = operator.client.get("/bills", headers={**HTMX, "HX-History-Restore-Request": "true"})
-    assert "<!doctype html>" in answer.text
-
-
 @pytest.mark.parametrize("place", ["9223372036854775808", "9" * 23, "9" * 5_000, "-1", "-9223372036854775809", "x", ""])
 def test_a_mangled_place_in_an_address_is_as_none(operator, new_bill, add, place):
     bill = new_bill()
@@ -217,6 +147,69 @@ def test_a_mangled_place_in_an_address_is_as_none(operator, new_bill, add, place
         operator.open(f"/bills/{bill.id}/changes?{name}={place}", htmx=True)
 
 
-@pytest.mark.parametrize("name", ["q", "customer", "currency"])
-def test_a_filter_that_postgresql_cant_store_finds_nothing(operator, name):
-    assert "No bills match" in operator.open(f"/bills?{name}=%00").id("bill-list").text
+def test_lines_are_found_by_the_words_of_their_description_or_their_currency(operator, new_bill, add):
+    bill = new_bill()
+    wire = add(bill, description="Wire fee, 100 % of May", code="GEL")
+    card = add(bill, description="Card fee", code="USD")
+    for query, found, missed in [
+        ("fee+wire", wire, card),
+        ("WIRE", wire, card),
+        ("100+%25", wire, card),
+        ("gel", wire, card),
+        ("card", card, wire),
+    ]:
+        for page in (
+            operator.open(f"/bills/{bill.id}?q={query}").id(element_id(bill, "found")),
+            operator.open(f"/bills/{bill.id}/line-items?q={query}", htmx=True),
+        ):
+            assert page.has(element_id(found, "found")), query
+            assert not page.has(element_id(missed, "found")), query
+    assert operator.answer.headers["HX-Replace-Url"] == f"/bills/{bill.id}?q=card"
+
+
+def test_a_search_that_finds_nothing_says_so_and_none_is_no_search(operator, new_bill, add):
+    bill = new_bill()
+    item = add(bill)
+    for words in ("nothing", "_", "%25", "%00", "\\"):
+        page = operator.open(f"/bills/{bill.id}?q={words}")
+        assert "No line says" in page.id(element_id(bill, "found")).text
+        assert page.has(element_id(item))
+    assert "data-search" not in operator.open(f"/bills/{bill.id}?q=+").id(element_id(bill, "found")).attributes
+
+
+def test_older_lines_of_a_search_come_page_by_page(operator, new_bill, add):
+    bill = new_bill()
+    wanted = [add(bill, description=f"{'wire' if n % 2 else 'card'} {n}") for n in range(110)][1::2]
+    page = operator.open(f"/bills/{bill.id}?q=wire")
+    rows = page.id(element_id(bill, "found")).all("tr")
+    assert [row.attributes["id"] for row in rows] == [element_id(item, "found") for item in reversed(wanted[5:])]
+    (older,) = [link for link in page.id("found-more").all("a") if link.text == "Search older lines"]
+    for page in (
+        operator.open(older.attributes["hx-get"], htmx=True),
+        operator.open(older.attributes["href"]).id(element_id(bill, "found")),
+    ):
+        rows = [row for row in page.all("tr") if row.attributes["id"].endswith("found")]
+        assert [row.attributes["id"] for row in rows] == [element_id(item, "found") for item in reversed(wanted[:5])]
+
+
+def test_a_search_and_the_currency_of_the_whole_stay_in_the_address_together(operator, new_bill, add):
+    bill = new_bill()
+    add(bill)
+    headers = {**HTMX, "HX-Current-URL": f"http://localhost/bills/{bill.id}?q=fee&before=3"}
+    answer = operator.client.get(f"/bills/{bill.id}/totals?currency=EUR", headers=headers)
+    assert answer.headers["HX-Replace-Url"] == f"/bills/{bill.id}?q=fee&currency=EUR"
+
+
+def test_sharing_and_revoking_stand_among_what_happened(operator, new_bill, add, engine, origin):
+    bill = new_bill()
+    add(bill)
+    links.create(engine, origin, bill.id)
+    add(bill)
+    events = operator.open(f"/bills/{bill.id}").id(element_id(bill, "events")).all("li")
+    assert [event.all("b")[0].text for event in events] == ["Added", "Shared", "Added", "Opened"]
+
+
+def test_an_item_says_that_an_integrator_added_it(operator, new_bill, add):
+    bill = new_bill()
+    item = add(bill)
+    assert "API · ledger-sync" in operator.open(f"/bills/{bill.id}").id(element_id(item)).text

@@ -1,0 +1,227 @@
+"""The list of bills: its filters, its orders, its pages. What no index has in order can't be sorted by.
+
+`updated_at` is one of those: an index on it would be rewritten with every item that accrues.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Connection,
+    Engine,
+    Select,
+    and_,
+    exists,
+    false,
+    func,
+    literal,
+    literal_column,
+    or_,
+    select,
+    tuple_,
+)
+
+from billing.bill import Bill, BillStatus
+from billing.ledger.database import snapshot
+from billing.ledger.reads import bills_of, names
+from billing.ledger.tables.bills import BillRow, CustomerRow, SubtotalRow
+from billing.period import LONGEST
+
+_BILLS = BillRow.__table__
+_CUSTOMERS = CustomerRow.__table__
+
+# Up to so many customers, their bills are looked up; of more, some are found soon in any order.
+FEW_CUSTOMERS = 500
+BATCH = 500
+HIGHEST_NUMBER = 2**63 - 1
+# As the indexes have them, to the letter.
+_NUMBER_OR_ZERO = func.coalesce(_BILLS.c.number, literal_column("0"))
+_NUMBER_OR_HIGHEST = func.coalesce(_BILLS.c.number, literal_column(str(HIGHEST_NUMBER)))
+_CUSTOMER_ORDER = func.lower(
+    func.coalesce(func.nullif(_CUSTOMERS.c.name, literal_column("''")), _CUSTOMERS.c.external_id)
+)
+
+_NUMBER = re.compile(r"(?:no\.?\s*|#\s*)?([0-9]{1,18})", re.ASCII | re.IGNORECASE)
+_ID_START = re.compile(r"[0-9a-f]{8,32}", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class BillFilter:
+    """Which bills to list. `starts_before` and `ends_after` keep bills whose period overlaps that span; `text`
+    finds a bill's number, its id or the beginning of it, or a part of its customer's id or name."""
+
+    customer_id: str | None = None
+    status: BillStatus | None = None
+    currency: str | None = None
+    ends_after: datetime | None = None
+    starts_before: datetime | None = None
+    text: str | None = None
+
+
+class SortKey(StrEnum):
+    """`CREATED` is the order of ids. By number, bills that have none come last, whatever the direction; by customer,
+    it is the name the customer has now that counts."""
+
+    CREATED = "created"
+    NUMBER = "number"
+    CUSTOMER = "customer"
+    PERIOD_END = "period_end"
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """Every order is total: bills with the same key are in the order of their ids."""
+
+    by: SortKey
+    descending: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a page ends: its last bill, and that bill's number or end of period where these order the list."""
+
+    bill_id: UUID
+    key: int | datetime | None = None
+
+    @classmethod
+    def of(cls, bill: Bill, order: Order) -> Place:
+        keys = {SortKey.NUMBER: bill.number, SortKey.PERIOD_END: bill.period.end}
+        return cls(bill.id, keys.get(order.by))
+
+
+EVERY_BILL = BillFilter()
+NEWEST_FIRST = Order(SortKey.CREATED, descending=True)
+
+
+def bills(
+    engine: Engine,
+    wanted: BillFilter = EVERY_BILL,
+    *,
+    order: Order = NEWEST_FIRST,
+    limit: int,
+    after: Place | None = None,
+) -> list[Bill]:
+    """A page of the list; `after` is the place where the page before ended."""
+    with snapshot(engine) as connection:
+        query = page_query(connection, wanted, order, after)
+        return bills_of(connection, connection.execute(query.limit(limit)).all())
+
+
+def page_query(connection: Connection, wanted: BillFilter, order: Order, after: Place | None) -> Select[Any]:
+    """The list from a place on, without an end."""
+    query = select(_BILLS).join(_CUSTOMERS, _CUSTOMERS.c.id == _BILLS.c.customer_id)
+    return _ordered(_filtered(connection, query, wanted), order, after)
+
+
+def in_batches(engine: Engine, wanted: BillFilter) -> Iterator[list[Bill]]:
+    """Every bill that fits, newest first; no connection is held between two batches.
+
+    In the order of ids, which never change: a bill that gets its number or another end meanwhile is neither
+    missed nor there twice.
+    """
+    after = None
+    while batch := bills(engine, wanted, limit=BATCH, after=after):
+        yield batch
+        if len(batch) < BATCH:
+            return
+        after = Place(batch[-1].id)
+
+
+def _ordered(query: Select[Any], order: Order, after: Place | None) -> Select[Any]:
+    keys = _keys(order)
+    query = query.order_by(*(key.desc() if order.descending else key for key in keys))
+    if after is None:
+        return query
+    place = _place(order, after)
+    if order.by is SortKey.CUSTOMER:
+        # The first two alone, so that the index of customers is entered at the place.
+        query = query.where(_beyond(keys[:2], place[:2], order, inclusive=True))
+    return query.where(_beyond(keys, place, order))
+
+
+def _keys(order: Order) -> tuple[ColumnElement[Any], ...]:
+    if order.by is SortKey.NUMBER:
+        return _NUMBER_OR_ZERO if order.descending else _NUMBER_OR_HIGHEST, _BILLS.c.id
+    if order.by is SortKey.PERIOD_END:
+        return _BILLS.c.period_end, _BILLS.c.id
+    if order.by is SortKey.CUSTOMER:
+        return _CUSTOMER_ORDER, _CUSTOMERS.c.id, _BILLS.c.id
+    return (_BILLS.c.id,)
+
+
+def _place(order: Order, after: Place) -> tuple[ColumnElement[Any], ...]:
+    bill_id = literal(after.bill_id)
+    if order.by is SortKey.NUMBER:
+        without = 0 if order.descending else HIGHEST_NUMBER
+        return literal(without if after.key is None else after.key, BigInteger), bill_id
+    if order.by is SortKey.PERIOD_END:
+        return literal(after.key), bill_id
+    if order.by is SortKey.CUSTOMER:
+        of_the_bill = select(_BILLS.c.customer_id).where(_BILLS.c.id == after.bill_id).scalar_subquery()
+        name = select(_CUSTOMER_ORDER).where(_CUSTOMERS.c.id == of_the_bill).scalar_subquery()
+        return name, of_the_bill, bill_id
+    return (bill_id,)
+
+
+def _beyond(
+    keys: tuple[ColumnElement[Any], ...],
+    place: tuple[ColumnElement[Any], ...],
+    order: Order,
+    *,
+    inclusive: bool = False,
+) -> ColumnElement[bool]:
+    here, there = tuple_(*keys), tuple_(*place)
+    if inclusive:
+        return here <= there if order.descending else here >= there
+    return here < there if order.descending else here > there
+
+
+def _filtered(connection: Connection, query: Select[Any], wanted: BillFilter) -> Select[Any]:
+    if wanted.customer_id is not None:
+        query = query.where(_CUSTOMERS.c.external_id == wanted.customer_id)
+    if wanted.status is not None:
+        query = query.where(_BILLS.c.status == wanted.status)
+    if wanted.currency is not None:
+        query = query.where(
+            exists().where(and_(SubtotalRow.bill_id == _BILLS.c.id, SubtotalRow.currency == wanted.currency))
+        )
+    if wanted.ends_after is not None:
+        query = query.where(_BILLS.c.period_end > wanted.ends_after)
+    if wanted.starts_before is not None:
+        # The second follows from the first, and is what an index can find.
+        end = literal(wanted.starts_before) + literal(LONGEST)
+        query = query.where(_BILLS.c.period_start < wanted.starts_before, _BILLS.c.period_end < end)
+    return query.where(_matches(connection, wanted.text)) if wanted.text else query
+
+
+def _matches(connection: Connection, words: str) -> ColumnElement[bool]:
+    alternatives = [_of_customers(connection, words)]
+    number = _NUMBER.fullmatch(words)
+    if number:
+        alternatives.append(_BILLS.c.number == int(number[1]))
+    span = _ids_beginning(words.lower().removeprefix("bill-"))
+    if span:
+        alternatives.append(_BILLS.c.id.between(*span))
+    return or_(*alternatives)
+
+
+def _of_customers(connection: Connection, words: str) -> ColumnElement[bool]:
+    found = connection.scalars(select(_CUSTOMERS.c.id).where(names(words)).limit(FEW_CUSTOMERS + 1)).all()
+    if len(found) > FEW_CUSTOMERS:
+        return names(words)
+    return _BILLS.c.customer_id.in_(found) if found else false()
+
+
+def _ids_beginning(text: str) -> tuple[UUID, UUID] | None:
+    """The lowest and the highest id that begin like this; None for what begins no id, or too many."""
+    digits = text.replace("-", "")
+    return (UUID(digits.ljust(32, "0")), UUID(digits.ljust(32, "f"))) if _ID_START.fullmatch(digits) else None

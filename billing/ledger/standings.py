@@ -1,0 +1,43 @@
+"""How bills stand, in the fewest words: enough to know that one changed, read many times a second."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import Engine
+
+from billing.bill import BillStatus
+from billing.ledger import database
+
+_STANDINGS = """
+    SELECT b.id, b.version, b.status, b.period_end, (
+        SELECT s.id FROM rate_snapshots s
+        WHERE s.state = 'accepted' AND s.sample = %s AND s.accepted_at <= billing_now() - interval '1500 ms'
+        ORDER BY s.accepted_at DESC, s.id DESC LIMIT 1
+    ) AS rates
+    FROM bills b WHERE b.id = ANY(%s)
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """A bill's version, and the rates that every process is sure to use: those accepted more than a moment ago,
+    as each process keeps the current ones for a second."""
+
+    version: int
+    status: str
+    period_end: datetime
+    rates: UUID | None
+
+    @property
+    def is_closed(self) -> bool:
+        return self.status == BillStatus.CLOSED
+
+
+def standings(engine: Engine, bill_ids: Collection[UUID], *, samples: bool) -> Mapping[UUID, Standing]:
+    """Of those bills that exist, in one round trip. `samples`: as for `rates.current`."""
+    found = database.rows(engine, _STANDINGS, (samples, list(bill_ids)))
+    return {row.id: Standing(row.version, row.status, row.period_end, row.rates) for row in found}

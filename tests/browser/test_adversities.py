@@ -1,0 +1,152 @@
+"""When something is missing: script, a quick network, the network, Temporal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from billing.bill import Bill
+from billing.ledger import bills, reads
+from billing.origin import by_the_system
+from billing.period import Period
+from tests.browser.states import STATES, Place, State
+from tests.browser.visits import Visits
+from webapp.pages.element_ids import element_id
+
+SLOW_MS = 1_500
+# What only a keyboard or a script opens, and what needs no look of its own.
+PAGES = [state for state in STATES if state.steps is None]
+
+
+@pytest.fixture
+def bill(engine) -> Bill:
+    now = datetime.now(UTC)
+    period = Period(now - timedelta(days=1), now + timedelta(days=30))
+    return bills.open_bill(engine, by_the_system("test"), "hung", period).bill
+
+
+def type_line(page: Page, description: str) -> None:
+    page.get_by_label("Description", exact=True).fill(description)
+    page.get_by_label("Quantity", exact=True).fill("1")
+    page.get_by_label("Unit price", exact=True).fill("12.50")
+
+
+def rows(page: Page, bill: Bill):
+    return page.locator(f"#{element_id(bill, 'items')} tr")
+
+
+@contextmanager
+def slow(page: Page) -> Iterator[None]:
+    network = page.context.new_cdp_session(page)
+    network.send("Network.enable")
+    conditions = {"offline": False, "latency": SLOW_MS, "downloadThroughput": 50_000, "uploadThroughput": 50_000}
+    network.send("Network.emulateNetworkConditions", conditions)
+    yield
+    network.send(
+        "Network.emulateNetworkConditions",
+        {**conditions, "latency": 0, "downloadThroughput": -1, "uploadThroughput": -1},
+    )
+    network.detach()
+
+
+class TestWithoutScript:
+    # A button that sends no form and opens nothing by itself does nothing here.
+    DEAD = """() => [...document.querySelectorAll("main button, nav button, header button")]
+        .filter((button) => button.checkVisibility() && !button.popoverTargetElement && !button.commandForElement)
+        .filter((button) => button.type === "button" || !button.form)
+        .map((button) => button.outerHTML.slice(0, 140))"""
+
+    @pytest.mark.parametrize("state", PAGES, ids=str)
+    def test_every_page_is_whole_and_offers_nothing_that_does_nothing(self, visits: Visits, state: State):
+        with visits.visit(state, script=False) as page:
+            assert page.evaluate("!document.documentElement.classList.contains('scripted')")
+            expect(page.get_by_role("heading", level=1).first).to_be_visible()
+            assert page.evaluate(self.DEAD) == []
+
+    def test_a_customer_is_registered_and_billed(self, open_browser, engine):
+        page = open_browser(script=False)
+        page.goto("/customers/new")
+        page.get_by_label("Customer id").fill("without-script")
+        page.get_by_role("button", name="Register customer").click()
+        page.get_by_role("link", name="New bill").last.click()
+        page.get_by_role("button", name="Open bill").click()
+        expect(page.get_by_text("No lines yet.")).to_be_visible()
+        type_line(page, "Wire fee")
+        page.get_by_role("button", name="Add line").click()
+        page.get_by_role("link", name="Share", exact=True).click()
+        page.get_by_role("button", name="Create link").click()
+        address = page.get_by_label("Link of").input_value()
+        page.goto(address)
+        expect(page.get_by_text("Wire fee")).to_be_visible()
+
+
+class TestOnASlowNetwork:
+    def test_adding_a_line_says_that_it_is_busy_and_impatience_doubles_nothing(self, open_browser, bill, engine):
+        page = open_browser()
+        page.goto(f"/bills/{bill.id}")
+        type_line(page, "Wire fee")
+        with slow(page):
+            page.keyboard.press("Enter")
+            expect(page.get_by_role("button", name="Add line")).to_be_disabled()
+            for _ in range(3):
+                page.keyboard.press("Enter")
+            expect(rows(page, bill)).to_have_count(1, timeout=10_000)
+        expect(page.get_by_label("Description", exact=True)).to_be_focused()
+        assert reads.bill(engine, bill.id).item_count == 1
+
+    def test_twenty_impatient_clicks_close_nothing_twice(self, open_browser, bill):
+        page = open_browser()
+        page.goto(f"/bills/{bill.id}")
+        page.get_by_role("link", name="Close bill").click()
+        button = page.get_by_role("dialog").get_by_role("button", name="Close bill")
+        with slow(page):
+            button.click(click_count=20, delay=5)
+            expect(page.locator("#notices")).to_contain_text("finishes by itself", timeout=15_000)
+
+
+class TestWithoutTheNetwork:
+    def test_what_was_typed_stays_and_is_sent_when_it_is_back(self, open_browser, bill, engine):
+        page = open_browser()
+        page.goto(f"/bills/{bill.id}")
+        type_line(page, "Wire fee")
+        page.context.set_offline(True)
+        page.keyboard.press("Enter")
+        expect(page.locator("#notices")).to_contain_text("reach")
+        expect(page.get_by_label("Description", exact=True)).to_have_value("Wire fee")
+        page.context.set_offline(False)
+        page.get_by_role("button", name="Add line").click()
+        expect(rows(page, bill)).to_have_count(1)
+        assert reads.bill(engine, bill.id).item_count == 1
+
+
+class TestWithoutTemporal:
+    """The site of these tests has none."""
+
+    def test_the_page_says_so_and_keeps_taking_lines(self, open_browser, bill, engine):
+        page = open_browser()
+        page.goto(f"/bills/{bill.id}")
+        workflow = page.locator(f"#{element_id(bill, 'workflow')}")
+        expect(workflow).to_contain_text("can't be reached", timeout=10_000)
+        type_line(page, "Wire fee")
+        page.keyboard.press("Enter")
+        expect(rows(page, bill)).to_have_count(1)
+        expect(page.get_by_label("Description", exact=True)).to_be_focused()
+
+    def test_closing_is_taken_and_said_to_finish_by_itself(self, open_browser, bill, engine):
+        page = open_browser()
+        page.goto(f"/bills/{bill.id}")
+        page.get_by_role("link", name="Close bill").click()
+        page.get_by_role("dialog").get_by_role("button", name="Close bill").click()
+        expect(page.locator("#notices")).to_contain_text("finishes by itself", timeout=10_000)
+        assert reads.bill(engine, bill.id).status == "closing"
+
+
+def test_with_the_database_away_what_was_typed_is_kept(visits: Visits):
+    away = next(state for state in STATES if state.place == Place.CUT_OFF)
+    with visits.visit(away) as page:
+        page.go_back()
+        expect(page.get_by_label("E-mail")).to_have_value("nobody@example.com")

@@ -1,0 +1,34 @@
+"""The content security policy, as a browser enforces it. That nothing breaks it, every test beside this one asserts."""
+
+from __future__ import annotations
+
+from playwright.sync_api import expect
+
+from tests.browser.states import STATES
+from tests.browser.visits import Visits
+from tests.support.complaints import Complaints
+
+STRICT = {"default-src 'none'", "script-src 'self'", "style-src 'self'", "frame-ancestors 'none'", "base-uri 'none'"}
+
+
+def test_every_page_has_a_strict_policy(visits: Visits):
+    for place, who, address in sorted({(state.place, state.who or "", visits.address(state)) for state in STATES}):
+        answer = visits.context(place, who or None).request.get(address)
+        policy = {rule.strip() for rule in answer.headers["content-security-policy"].split(";")}
+        assert policy >= STRICT, address
+        assert not any("unsafe" in rule or "*" in rule or "http" in rule for rule in policy), address
+
+
+def test_what_breaks_it_is_heard(visits: Visits, complaints: Complaints):
+    with visits.visit(STATES[0]) as page:
+        assert complaints.taken() == []
+        page.evaluate("document.body.setAttribute('style', 'color: red')")
+        page.evaluate("document.body.append(Object.assign(document.createElement('script'), {text: 'window.ran = 1'}))")
+        page.evaluate("document.body.append(Object.assign(new Image(), {src: 'http://127.0.0.1:1/elsewhere.png'}))")
+        expect(page.locator("img")).to_be_attached()
+        page.wait_for_function("document.images[0].complete")
+        assert page.evaluate("window.ran") is None
+    heard = " ".join(complaints.taken())
+    assert "style-src-attr refused inline" in heard
+    assert "script-src-elem refused inline" in heard
+    assert "img-src refused http://127.0.0.1:1/elsewhere.png" in heard

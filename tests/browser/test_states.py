@@ -1,0 +1,63 @@
+"""That the list of states leaves no page out."""
+
+from __future__ import annotations
+
+from flask import Flask
+from werkzeug.routing import MapAdapter, RequestRedirect
+
+from tests.browser.states import STATES, State
+from webapp.app import create_app
+from webapp.config import Config
+
+# Addresses that a browser gets parts of a page from, files, or another address.
+NO_PAGES = {
+    "assets.serve",
+    "assets.serve_fonts",
+    "customer.download_csv",
+    "customer.download_pdf",
+    "customer.nothing",
+    "customer.show_changes",
+    "customer.show_logo",
+    "customer.show_stream",
+    "health.healthz",
+    "health.readyz",
+    "pages.come_from_provider",
+    "pages.download_csv",
+    "pages.download_pdf",
+    "pages.export_bills",
+    "pages.go_to_provider",
+    "pages.list_line_items",
+    "pages.palette",
+    "pages.pick_customer",
+    "pages.show_changes",
+    "pages.show_logo",
+    "pages.show_new_period",
+    "pages.show_session",
+    "pages.show_settings",
+    "pages.show_totals",
+    "pages.stream_changes",
+    "static",
+}
+
+
+def test_every_page_is_among_the_states():
+    app = create_app(Config.from_environment({"DATABASE_URL": "postgresql://x@127.0.0.1:1/x", "SECRET_KEY": "x" * 16}))
+    shown = {_endpoint(app, state) for state in STATES}
+    pages = {rule.endpoint for rule in app.url_map.iter_rules() if "GET" in (rule.methods or ())}
+    left_out = {endpoint for endpoint in pages - NO_PAGES - shown if not endpoint.startswith("api.")}
+    assert not left_out, f"tests/browser/states.py has no state of {', '.join(sorted(left_out))}"
+
+
+def test_no_two_states_have_one_name():
+    names = [state.name for state in STATES]
+    assert len(names) == len(set(names))
+
+
+def _endpoint(app: Flask, state: State) -> str | None:
+    routes: MapAdapter = app.url_map.bind("localhost")
+    try:
+        return routes.match(state.address.partition("?")[0])[0]
+    except RequestRedirect:
+        raise
+    except Exception:
+        return None

@@ -1,0 +1,167 @@
+"""One of everything that pages show, made once: bills in every condition, customers, rates, ten thousand rows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from uuid import UUID, uuid4
+
+from sqlalchemy import Engine, insert, text
+
+from billing.bill import Bill, LineItem, LineItemDraft
+from billing.identifiers import new_id
+from billing.ledger import bills, closing, customers, line_items, links, rates, reads, rollups, seller
+from billing.ledger.database import transaction
+from billing.ledger.tables.rates import RateSnapshotRow
+from billing.origin import BILLING_ACCOUNT, Actor, ActorKind, Origin
+from billing.period import Period
+from billing.settings import DEFAULT_CURRENCIES
+from webapp.customer.tokens import token_of
+from webapp.identity import api_keys
+from webapp.identity.roles import Role
+
+ROWS = 10_000
+LONG_NAME = (
+    "Gesellschaft für Donaudampfschifffahrtselektrizitätenhauptbetriebswerkbau & Söhne Internationale Beteiligungen"
+)
+LINES = (
+    ("Platform fee, Scale plan", "1", "249.00", "USD"),
+    ("Card payments, 0.29 % of volume", "184230.55", "0.0029", "EUR"),
+    ("Settlement reports", "4", "1500", "JPY"),
+    ("Payouts to Kuwait", "37", "0.425", "KWD"),
+    ("Local card payments", "6", "0.6", "GEL"),
+)
+BROAD_LINES = (
+    ("W" * 90, "999999999999.999999", "0.000000000001", "CLF"),
+    (
+        "Ledger adjustments between entities, carried forward from the quarter before " * 4,
+        "1000000",
+        "999999999",
+        "KRW",
+    ),
+    ("<b>Not bold</b> & \N{RIGHT-TO-LEFT OVERRIDE}not reversed", "0.000001", "12", "USD"),
+)
+
+
+@dataclass
+class World:
+    """`names` are what addresses of states are filled with."""
+
+    engine: Engine
+    names: dict[str, str] = field(default_factory=dict)
+
+    def add(self, bill_id: UUID, line: tuple[str, str, str, str]) -> LineItem:
+        """As somebody else does, past any page."""
+        draft = LineItemDraft.parse(*line, offered=DEFAULT_CURRENCIES)
+        return line_items.add(self.engine, _integrator(), bill_id, draft)[1]
+
+
+def build(engine: Engine, *, secret_key: str, rows: int = ROWS) -> World:
+    """The bills of `names` are the newest; `rows` older ones stand below them. `secret_key` is the application's."""
+    world = World(engine)
+    seller.change(engine, _integrator(), seller.parse("Pave Billing Ltd", "1 Ledger Lane\n0102 Tbilisi", "GE123456789"))
+    known = _customer(engine, "mtkvari-freight", "Mtkvari Freight LLC")
+    broad = _customer(engine, "c" * 200, LONG_NAME)
+    unbilled = _customer(engine, "nobody-billed", "Never Billed Ltd")
+    made = {name: _bill(engine, known) for name in ("accruing", "closing", "closed")}
+    made |= {"empty": _bill(engine, "halden-optics"), "wide": _bill(engine, broad)}
+    items = [world.add(made["accruing"].id, line) for line in LINES]
+    line_items.reverse(engine, _integrator(), made["accruing"].id, items[4].id, "Entered twice")
+    for line in LINES[:3]:
+        world.add(made["closed"].id, line)
+    for line in (*BROAD_LINES, *((f"Day {n + 1}", "1", "0.333", DEFAULT_CURRENCIES[n % 12]) for n in range(55))):
+        world.add(made["wide"].id, line)
+    for name in ("closing", "closed"):
+        bills.request_close(engine, _integrator(), made[name].id)
+    closing.close_bill(engine, _integrator(), made["closed"].id, samples=True)
+    _rates(engine)
+    _crowd(engine, rows)
+    while rollups.follow(engine):
+        pass
+    world.names = {name: str(bill.id) for name, bill in made.items()}
+    world.names |= {
+        "item": str(items[0].id),
+        "customer": str(made["accruing"].customer.id),
+        "broad_customer": str(made["wide"].customer.id),
+        "unbilled_customer": str(reads.customer(engine, unbilled).id),
+        "nobody": str(uuid4()),
+    }
+    world.names["api_key"] = str(_api_key(engine, "ledger-sync"))
+    world.names["revoked_api_key"] = str(revoked := _api_key(engine, "old-importer"))
+    api_keys.revoke(engine, revoked)
+    for name in ("accruing", "empty", "wide", "closing", "closed"):
+        link = links.create(engine, _integrator(), made[name].id)[0]
+        world.names[f"{name}_share"] = f"/b/{token_of(secret_key, link.id)}"
+    return world
+
+
+def _integrator() -> Origin:
+    return Origin(Actor(ActorKind.API_KEY, "key", "ledger-sync"), BILLING_ACCOUNT, "request")
+
+
+def _customer(engine: Engine, external_id: str, name: str) -> str:
+    details = customers.parse_details(
+        {
+            "name": name,
+            "email": "accounts@mtkvari-freight.example",
+            "billing_address": "14 Agmashenebeli Ave\n0102 Tbilisi",
+        }
+    )
+    return customers.register(engine, _integrator(), external_id, details)[0].external_id
+
+
+def _bill(engine: Engine, customer_id: str) -> Bill:
+    now = datetime.now(UTC)
+    period = Period(now - timedelta(days=10), now + timedelta(days=20))
+    return bills.open_bill(engine, _integrator(), customer_id, period).bill
+
+
+def _rates(engine: Engine) -> None:
+    """A provider's of some days, an attempt that failed, and what it delivered last awaits a decision."""
+    delivered = [(days, f"2.7{days}", "accepted") for days in range(5, 0, -1)] + [(0, "27", "quarantined")]
+    rates.record_attempt(engine, "unreachable", "no answer within 10 s")
+    with transaction(engine) as connection:
+        for days, lari, state in delivered:
+            then = datetime.now(UTC) - timedelta(days=days)
+            connection.execute(
+                insert(RateSnapshotRow).values(
+                    id=new_id(),
+                    provider="openexchangerates",
+                    base="USD",
+                    provider_time=then,
+                    fetched_at=then,
+                    rates={"USD": "1", "EUR": "0.92", "JPY": "151.2", "KWD": "0.307", "GEL": lari},
+                    state=state,
+                    accepted_at=then if state == "accepted" else None,
+                )
+            )
+
+
+def _api_key(engine: Engine, name: str) -> UUID:
+    api_keys.create(engine, name=name, role=Role.OPERATOR)
+    return api_keys.every(engine)[-1].id
+
+
+def _crowd(engine: Engine, rows: int) -> None:
+    """Straight into the tables: through the ledger it would take minutes."""
+    with transaction(engine) as connection:
+        for statement in _CROWD.split(";"):
+            connection.execute(text(statement), {"rows": rows} if ":rows" in statement else {})
+
+
+_CROWD = """
+    INSERT INTO customers (id, external_id, name)
+    SELECT uuidv7(interval '-2 days'), 'crowd-' || n, 'Customer of the crowd ' || n FROM generate_series(1, 200) n;
+    INSERT INTO bills (id, customer_id, period_start, period_end, version, item_count, created_at, updated_at)
+    SELECT uuidv7(interval '-1 day'), c.id, now() - interval '20 days', now() + interval '10 days', 2, 1,
+           now() - interval '1 day', now() - interval '1 day'
+    FROM generate_series(1, :rows) row JOIN customers c ON c.external_id = 'crowd-' || (row % 200 + 1);
+    INSERT INTO bill_workflows (bill_id) SELECT id FROM bills WHERE id NOT IN (SELECT bill_id FROM bill_workflows);
+    INSERT INTO line_items
+        (bill_id, position, id, description, currency, quantity, unit_price, total, created_at, added_in_version)
+    SELECT id, 1, uuidv7(), 'Platform fee', 'USD', 3, 83.25, 249.75, created_at, 2
+    FROM bills WHERE version = 2 AND item_count = 1 AND created_at < now() - interval '1 hour';
+    INSERT INTO bill_subtotals (bill_id, currency, subtotal)
+    SELECT bill_id, currency, total FROM line_items i
+    WHERE NOT EXISTS (SELECT FROM bill_subtotals s WHERE s.bill_id = i.bill_id)
+"""

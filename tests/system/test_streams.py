@@ -1,0 +1,163 @@
+"""However many streams are asked for, the system has room for everything else; and none outlives its reason."""
+
+from __future__ import annotations
+
+import signal
+import statistics
+import time
+from collections import Counter, defaultdict
+from collections.abc import Callable
+from uuid import UUID
+
+import pytest
+from sqlalchemy import text
+
+from billing.ledger import links
+from billing.origin import by_the_system
+from tests.support.integrator import Integrator
+from tests.support.listeners import listening, signed_in
+from tests.support.stack import SECRET, Stack
+from tests.support.visitor import PASSWORD
+from webapp.customer.tokens import token_of
+from webapp.identity import users
+from webapp.identity.roles import Role
+
+Ask = Callable[..., tuple[str, str]]
+
+PROCESSES, THREADS = 2, 16
+STREAMS_PER_SESSION = 2
+ADDS = 40
+NOTICED_WITHIN_S = 2
+BY_ANN = by_the_system("test")
+
+
+@pytest.fixture(scope="module")
+def environment() -> dict[str, str]:
+    return {"WEB_CONCURRENCY": str(PROCESSES), "WEB_THREADS": str(THREADS)}
+
+
+@pytest.fixture(scope="module")
+def user_id(stack: Stack) -> UUID:
+    return users.create(stack.engine, email="ann@example.com", password=PASSWORD, role=Role.VIEWER)
+
+
+@pytest.fixture
+def ask(stack: Stack, user_id: UUID) -> Ask:
+    """What a browser of somebody who has signed in asks for, to follow a bill."""
+    cookies: dict[str, str] = defaultdict(lambda: signed_in(stack, user_id))
+    return lambda bill_id, browser="": (f"{stack.url}/bills/{bill_id}/stream", f"Cookie: {cookies[browser]}\r\n")
+
+
+def add_ms(integrator: Integrator, bill_id: str) -> list[float]:
+    """How long each of some adds took."""
+    took_ms = []
+    for _ in range(ADDS):
+        began_s = time.perf_counter()
+        assert integrator.add(bill_id).status_code == 200
+        took_ms.append((time.perf_counter() - began_s) * 1_000)
+    return took_ms
+
+
+def assert_room(integrator: Integrator, bill_id: str, before_ms: list[float]) -> None:
+    """Adds are all taken, about as fast as without streams."""
+    with_streams_ms = add_ms(integrator, bill_id)
+    print(f"add p50: {statistics.median(before_ms):.1f} ms, with streams {statistics.median(with_streams_ms):.1f} ms")
+    assert statistics.median(with_streams_ms) < 3 * statistics.median(before_ms) + 10
+
+
+def assert_free_again(ask: Ask, bill_id: str) -> None:
+    """What was taken can be taken again, within seconds of the browsers' leaving. Each try takes places itself."""
+    given = 0
+    for _ in range(3):
+        time.sleep(NOTICED_WITHIN_S)
+        with listening([ask(bill_id)] * 60) as (standing, _):
+            given = len(standing)
+        if given == PROCESSES * STREAMS_PER_SESSION:
+            return
+    assert given == PROCESSES * STREAMS_PER_SESSION
+
+
+def test_five_hundred_streams_of_one_session_leave_the_api_answering(
+    stack: Stack, integrator: Integrator, ask: Ask
+) -> None:
+    bill_id = integrator.opened()
+    before_ms = add_ms(integrator, bill_id)
+    with listening([ask(bill_id)] * 500) as (standing, statuses):
+        assert statuses == Counter({200: len(standing), 429: 500 - len(standing)})
+        assert len(standing) == PROCESSES * STREAMS_PER_SESSION
+        assert_room(integrator, bill_id, before_ms)
+        version = f"data: {1 + 2 * ADDS}\n".encode()
+        for one in standing:
+            one.wait_for(version)
+    assert_free_again(ask, bill_id)
+
+
+def test_five_hundred_streams_of_one_customer_link_leave_the_api_answering_and_end_with_it(
+    stack: Stack, integrator: Integrator, ask: Ask
+) -> None:
+    bill_id = integrator.opened()
+    link, _ = links.create(stack.engine, BY_ANN, UUID(bill_id))
+    address = f"{stack.url}/b/{token_of(SECRET, link.id)}/stream"
+    before_ms = add_ms(integrator, bill_id)
+    with listening([(address, "")] * 500) as (standing, statuses):
+        assert statuses == Counter({200: len(standing), 429: 500 - len(standing)})
+        assert 0 < len(standing) <= PROCESSES * THREADS // 2
+        assert_room(integrator, bill_id, before_ms)
+        for one in standing:
+            one.wait_for(f"data: {1 + 2 * ADDS}\n".encode())
+        links.revoke(stack.engine, BY_ANN, link.bill_id, link.id)
+        began_s = time.monotonic()
+        for one in standing:
+            one.seconds_until_the_end(within_s=15)
+        assert time.monotonic() - began_s < 10
+    assert_free_again(ask, bill_id)
+
+
+def test_eight_tabs_of_one_browser_leave_it_connections(stack: Stack, integrator: Integrator, ask: Ask) -> None:
+    bill_id = integrator.opened()
+    with listening([ask(bill_id)] * 8) as (standing, statuses):
+        assert statuses.keys() <= {200, 429}
+        assert len(standing) < 6
+        integrator.added(bill_id)
+        for one in standing:
+            one.wait_for(b"data: 2\n")
+
+
+def test_streams_of_many_browsers_never_take_more_than_half_of_the_threads(
+    stack: Stack, integrator: Integrator, ask: Ask
+) -> None:
+    bill_id = integrator.opened()
+    before_ms = add_ms(integrator, bill_id)
+    asks = [ask(bill_id, browser=str(n % 12)) for n in range(120)]
+    with listening(asks) as (standing, statuses):
+        assert statuses.keys() == {200, 429}
+        # Which process a connection gets to is chance.
+        assert THREADS // 2 <= len(standing) <= PROCESSES * THREADS // 2
+        assert_room(integrator, bill_id, before_ms)
+    assert_free_again(ask, bill_id)
+
+
+def test_a_stream_ends_with_its_session(stack: Stack, integrator: Integrator, ask: Ask) -> None:
+    with listening([ask(integrator.opened())]) as ((stream,), _):
+        stream.wait_for(b"event: change")
+        with stack.engine.begin() as connection:
+            connection.execute(text("DELETE FROM sessions"))
+        assert stream.seconds_until_the_end(within_s=15) < 10
+
+
+def test_streams_end_within_two_seconds_when_web_is_stopped(stack: Stack, integrator: Integrator, ask: Ask) -> None:
+    bill_id = integrator.opened()
+    with listening([ask(bill_id)] * 20) as (standing, _):
+        for one in standing:
+            one.wait_for(b"event: change")
+        began_s = time.monotonic()
+        stack.web.child.ask_to_stop()
+        assert stack.web.child.stop_signal is signal.SIGTERM
+        for one in standing:
+            one.seconds_until_the_end(within_s=5)
+        ended_s = time.monotonic() - began_s
+        stack.web.wait_until_ended(within_s=10)
+        print(f"streams ended after {ended_s:.2f} s, the server after {time.monotonic() - began_s:.2f} s")
+        assert ended_s < 2
+    stack.web.start()
+    assert_free_again(ask, bill_id)

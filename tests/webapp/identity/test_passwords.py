@@ -1,0 +1,52 @@
+from __future__ import annotations
+
+import pytest
+
+from billing.errors import InvalidArgument
+from webapp.identity import passwords
+
+EMAIL = "ada.lovelace@example.com"
+
+
+@pytest.mark.parametrize("password", ["elevenchars", "", "x" * 1_001])
+def test_too_short_or_too_long_is_refused(password: str):
+    with pytest.raises(InvalidArgument, match="at least 12"):
+        passwords.hash_password(password)
+
+
+@pytest.mark.parametrize(
+    "password",
+    [
+        EMAIL,
+        "ada.lovelace1!",
+        "aaaaaaaaaaaa",
+        "abcabcabcabc",
+        "123456789012",
+        "Password1234",
+        "!!password!!",
+        "qwertyuiopas",
+        "CorrectHorseBatteryStaple",
+        "Administrator",
+    ],
+)
+def test_what_is_guessed_first_is_refused(password: str):
+    with pytest.raises(InvalidArgument, match="guessed first"):
+        passwords.hash_password(password, email=EMAIL)
+
+
+@pytest.mark.parametrize(
+    "password", ["correct horse battery", "all lower case letters", "\N{SNOWMAN}" * 3 + "melting slowly"]
+)
+def test_no_kind_of_character_is_required(password: str):
+    assert passwords.matches(passwords.hash_password(password, email=EMAIL), password)
+
+
+def test_a_generated_one_is_accepted_and_never_the_same():
+    first, second = passwords.generated(), passwords.generated()
+    assert first != second
+    passwords.hash_password(first)
+
+
+@pytest.mark.parametrize("hashed", [None, "", "no hash"])
+def test_without_a_hash_nothing_fits(hashed: str | None):
+    assert passwords.matches(hashed, "nobody has this password") is False

@@ -1,0 +1,189 @@
+"""What needs somebody: rates, late bills, the worker, Temporal; a few seconds old, for the rail of every page."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, wait
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from billing.bill import Bill
+from billing.ledger import overview
+from billing.ledger import rates as stored_rates
+from billing.ledger.overview import MOST_COUNTED, Late, Standing
+from billing.settings import Settings
+from webapp.formatting import duration, instant
+from webapp.rates import RatesInUse
+
+if TYPE_CHECKING:
+    from webapp.system import System
+
+ATTENTION_FOR_S = 5.0
+LATE_AFTER = timedelta(minutes=1)
+WORKER_SILENT_AFTER = timedelta(seconds=30)
+COUNTED_LATE_AFTER = timedelta(minutes=1)
+TEMPORAL_FOR_S = 10.0
+MOMENT_S = 0.25
+
+
+@dataclass(frozen=True, slots=True)
+class Concern:
+    """One thing that needs somebody: what, why, and where to go (`endpoint` with its `arguments`)."""
+
+    name: str
+    title: str
+    cause: str
+    link: str
+    endpoint: str
+    arguments: Mapping[str, str] = field(default_factory=dict)
+    bills: Sequence[Bill] = ()
+    is_grave: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Attention:
+    open_bills: int
+    concerns: tuple[Concern, ...]
+
+
+class TemporalReach:
+    """Whether Temporal answers, asked in the background: nobody waits for it longer than a moment."""
+
+    def __init__(self, ask: Callable[[], Future[bool]]):
+        self._ask = ask
+        self._asked: Future[bool] | None = None
+        self._asked_at_s = 0.0
+        self._known: bool | None = None
+        self._asking = threading.Lock()
+
+    def __call__(self) -> bool | None:
+        """None while nobody knows."""
+        with self._asking:
+            if self._asked is None or (self._asked.done() and time.monotonic() - self._asked_at_s > TEMPORAL_FOR_S):
+                self._asked, self._asked_at_s = self._ask(), time.monotonic()
+            asked = self._asked
+        if self._known is None:
+            wait([asked], timeout=MOMENT_S)
+        if asked.done() and not asked.cancelled():
+            self._known = asked.exception() is None and asked.result()
+        return self._known
+
+
+def look(system: System) -> Attention:
+    """As of now, but for Temporal. The graver comes first."""
+    standing = overview.standing(system.engine, patience=LATE_AFTER)
+    concerns = [
+        *_late_bills(standing),
+        *_machinery(standing, reachable=system.temporal_reach()),
+        *_rates(system, system.rates.current()),
+    ]
+    return Attention(standing.open_bills, tuple(sorted(concerns, key=lambda concern: not concern.is_grave)))
+
+
+def _late_bills(standing: Standing) -> Iterator[Concern]:
+    if standing.overdue.count:
+        yield Concern(
+            "overdue",
+            f"{_bills(standing.overdue)} past the end and not closed",
+            "What is due closes within a second while a worker runs. Nothing is added to these bills meanwhile, and"
+            " they close with the figures and the rates of their end.",
+            "Open bills",
+            "pages.list_bills",
+            {"status": "open"},
+            standing.overdue.bills,
+            is_grave=True,
+        )
+    if standing.closing.count:
+        yield Concern(
+            "closing",
+            f"{_bills(standing.closing)} closing for more than a minute",
+            "Closing was asked for and is not carried out yet. A worker finishes it by itself.",
+            "Closing bills",
+            "pages.list_bills",
+            {"status": "closing"},
+            standing.closing.bills,
+            is_grave=True,
+        )
+
+
+def _machinery(standing: Standing, *, reachable: bool | None) -> Iterator[Concern]:
+    silent = standing.beat is None or standing.beat > WORKER_SILENT_AFTER
+    state = ("State of the system", "health.readyz", {"strict": "1"})
+    if silent:
+        last = f"The last sign was {duration(standing.beat)} ago." if standing.beat else "None ever gave one."
+        yield Concern(
+            "worker",
+            "No worker gives a sign of life",
+            f"{last} Bills take items and can be read; what is due closes once a worker runs.",
+            *state,
+            is_grave=True,
+        )
+    if reachable is False:
+        yield Concern(
+            "temporal",
+            "Temporal is out of reach",
+            "Bills accrue and close without it; their workflows hear of it afterwards.",
+            *state,
+            is_grave=True,
+        )
+    if standing.workflows_behind:
+        many = standing.workflows_behind != 1
+        yield Concern(
+            "behind",
+            f"{standing.workflows_behind:,} {'workflows are' if many else 'workflow is'} behind",
+            "For more than two minutes they have not heard how their bills stand. What is stored is right; the worker"
+            " goes on telling them.",
+            *state,
+        )
+    if not silent and (standing.counted is None or standing.counted > COUNTED_LATE_AFTER):
+        age = f"They are {duration(standing.counted)} old." if standing.counted else "They were never complete."
+        yield Concern("sums", "The sums of this page are behind", f"{age} The worker is catching up.", *state)
+
+
+def _rates(system: System, rates: RatesInUse) -> Iterator[Concern]:
+    settings: Settings = system.config.settings
+    place = ("Rates", "pages.show_rates")
+    if settings.sample_rates:
+        yield Concern(
+            "rates-sample",
+            "Rates are samples",
+            "No provider is configured: conversions are good for trying out and for nothing else.",
+            *place,
+        )
+        return
+    if rates.snapshot is None:
+        yield Concern("rates-none", "There are no rates", f"{_last_attempt(system)} Conversions wait for them.", *place)
+    elif rates.stale:
+        yield Concern(
+            "rates-stale",
+            "Rates are stale",
+            f"They are of {instant(rates.snapshot.provider_time)} UTC, {duration(rates.snapshot.age(rates.as_of))} old."
+            f" {_last_attempt(system)}",
+            *place,
+        )
+    pending = stored_rates.quarantined(system.engine)
+    if pending is not None:
+        codes = ", ".join(move.currency for move in pending.moves)
+        yield Concern(
+            "rates-quarantined",
+            "Rates await a decision",
+            f"These moved by more than a factor of two: {codes}. Until an administrator accepts them or three fetches"
+            " agree, the rates before serve.",
+            "Decide",
+            "pages.show_rates",
+        )
+
+
+def _last_attempt(system: System) -> str:
+    attempts = stored_rates.attempts(system.engine, limit=1)
+    if not attempts:
+        return "Nobody has asked the provider yet."
+    return f"The last attempt to fetch rates ended with: {attempts[0].outcome.replace('_', ' ')}."
+
+
+def _bills(late: Late) -> str:
+    count = f"{late.count:,}+" if late.count >= MOST_COUNTED else f"{late.count:,}"
+    return f"{count} bill is" if late.count == 1 else f"{count} bills are"

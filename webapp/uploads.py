@@ -1,0 +1,32 @@
+"""Forms that carry a file: larger than others, and only where the route says so."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from flask import Flask, current_app, request
+
+View = TypeVar("View", bound=Callable[..., Any])
+
+_DECLARATION = "largest_upload"
+
+
+def takes_upload(largest: int) -> Callable[[View], View]:
+    """Declares how many bytes the route's form may have. Stands next to the route."""
+
+    def declare(view: View) -> View:
+        setattr(view, _DECLARATION, largest)
+        return view
+
+    return declare
+
+
+def admit(app: Flask) -> None:
+    """Before anything reads the form, and after it is known that the caller may use the route."""
+
+    @app.before_request
+    def allow_declared() -> None:
+        largest = getattr(current_app.view_functions.get(request.endpoint or ""), _DECLARATION, None)
+        if largest is not None:
+            request.max_content_length = largest
