@@ -57,6 +57,7 @@ CONSOLE_SCRIPTS = (
     "rows",
     "sessions",
     "shares",
+    "unsent",
     "zone",
 )
 

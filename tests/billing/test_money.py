@@ -251,3 +251,11 @@ def test_taking_zeros_off_changes_nothing_but_the_zeros(number):
     exponent = short.as_tuple().exponent
     assert exponent <= 0
     assert exponent == 0 or short.as_tuple().digits[-1] != 0
+
+
+@given(st.fractions(min_value=-(10**18), max_value=10**18), st.integers(min_value=0, max_value=12))
+def test_leading_decimals_are_cut_off_never_rounded(amount, count):
+    cut = money.leading_decimals(amount, count)
+    assert cut.as_tuple().exponent == -count
+    assert abs(Fraction(cut)) <= abs(amount) < abs(Fraction(cut)) + Fraction(1, 10**count)
+    assert Fraction(cut) * amount >= 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from urllib.parse import urlsplit
 
 import pytest
 from playwright.sync_api import Page, expect
@@ -79,8 +80,7 @@ class TestWithoutScript:
         page.get_by_role("button", name="Add line").click()
         page.get_by_role("link", name="Share", exact=True).click()
         page.get_by_role("button", name="Create link").click()
-        address = page.get_by_label("Link of").input_value()
-        page.goto(address)
+        page.goto(urlsplit(page.get_by_label("Link of").input_value()).path)
         expect(page.get_by_text("Wire fee")).to_be_visible()
 
 
@@ -115,12 +115,28 @@ class TestWithoutTheNetwork:
         type_line(page, "Wire fee")
         page.context.set_offline(True)
         page.keyboard.press("Enter")
-        expect(page.locator("#notices")).to_contain_text("reach")
+        expect(page.locator("#notices")).to_contain_text("can't be reached")
         expect(page.get_by_label("Description", exact=True)).to_have_value("Wire fee")
         page.context.set_offline(False)
         page.get_by_role("button", name="Add line").click()
         expect(rows(page, bill)).to_have_count(1)
+        expect(page.locator("#notices")).to_be_empty()
         assert reads.bill(engine, bill.id).item_count == 1
+
+    def test_a_dialog_says_so_itself_and_keeps_what_was_typed(self, open_browser, bill):
+        page = open_browser()
+        page.goto(f"/bills/{bill.id}")
+        page.get_by_role("link", name="Change period").click()
+        page.get_by_label("Period end").fill("2030-01-01T00:00")
+        page.context.set_offline(True)
+        dialog = page.get_by_role("dialog")
+        dialog.get_by_role("button", name="Change period").click()
+        expect(dialog.get_by_role("alert")).to_contain_text("can't be reached")
+        expect(page.get_by_label("Period end")).to_have_value("2030-01-01T00:00")
+        page.context.set_offline(False)
+        dialog.get_by_role("button", name="Change period").click()
+        expect(dialog).to_contain_text("366 days")
+        expect(dialog).not_to_contain_text("can't be reached")
 
 
 class TestWithoutTemporal:

@@ -80,6 +80,8 @@ def test_filters_become_chips_and_back_takes_them_away(open_browser, three, mark
     expect(page.locator(".chip")).to_have_count(2)
     page.go_back()
     page.wait_for_url(f"**/bills?q={mark}&currency=KWD")
+    expect(page.locator(".chip")).to_have_count(1)
+    page.wait_for_load_state()
     page.go_back()
     page.wait_for_url(f"**/bills?q={mark}")
     expect(page.locator(".row-link")).to_have_count(3)

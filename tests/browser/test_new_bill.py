@@ -12,6 +12,8 @@ from billing.bill import Bill
 from billing.ledger import bills, customers, reads
 from billing.origin import by_the_system
 from billing.period import Period
+from tests.browser.visits import sign_in
+from webapp.identity.roles import Role
 
 
 @pytest.fixture
@@ -116,9 +118,6 @@ def test_the_exact_instants_follow_period_and_time_zone(open_browser, engine, ac
 
 
 def test_the_browsers_own_time_zone_is_the_first_guess(chromium, site, complaints):
-    from tests.browser.visits import sign_in
-    from webapp.identity.roles import Role
-
     context = complaints.listen(chromium.new_context(base_url=site, timezone_id="Europe/Berlin"))
     page = context.new_page()
     sign_in(page, Role.OPERATOR)

@@ -10,22 +10,21 @@ from playwright.sync_api import Page
 from tests.browser.states import STATES, State
 from tests.browser.visits import Visits
 
-# Everything that takes the focus now shows an outline of 2 px and more: itself, what it draws over its row, or the
-# label or frame around it.
+# Everything that takes the focus now shows it: by an outline of 2 px and more, or by the border of the frame around it.
 _FOCUS_UNSEEN = """() => {
-  const drawn = (style) => style.outlineStyle !== "none" && parseFloat(style.outlineWidth) >= 2;
-  const around = (element) => [element, element.parentElement, element.nextElementSibling].filter(Boolean);
-  const shows = (element) => around(element).some(
-    (near) => [null, "::before", "::after"].some((part) => drawn(getComputedStyle(near, part)))
-  );
+  const outlined = (style) => style.outlineStyle !== "none" && parseFloat(style.outlineWidth) >= 2;
+  const drawn = (style) => [outlined(style), style.borderColor].join();
+  const around = (element) => [element, element.parentElement, element.nextElementSibling].filter(Boolean)
+    .map((near) => [null, "::before", "::after"].map((part) => drawn(getComputedStyle(near, part))).join()).join();
   const able = "a[href], button, input:not([type=hidden]), select, textarea, summary, [tabindex]:not([tabindex='-1'])";
   const unseen = [];
   for (const element of document.querySelectorAll(able)) {
     element.focus();
     // Not there to be focused: hidden, disabled, or behind a dialog.
     if (document.activeElement !== element) continue;
-    if (!shows(element)) unseen.push(element.outerHTML.slice(0, 140));
-    if (!element.checkVisibility({ visibilityProperty: true })) unseen.push(element.outerHTML.slice(0, 140));
+    const focused = around(element);
+    element.blur();
+    if (focused === around(element)) unseen.push(element.outerHTML.slice(0, 140));
   }
   return unseen;
 }"""

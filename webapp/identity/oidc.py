@@ -12,7 +12,7 @@ from uuid import UUID
 
 from authlib.common.errors import AuthlibBaseError
 from authlib.integrations.flask_client import OAuth
-from flask import Flask, Response
+from flask import Flask, Response, session
 from joserfc.errors import JoseError
 from requests import RequestException
 from sqlalchemy import Engine, or_, select
@@ -30,6 +30,9 @@ from webapp.identity.user_changes import changing
 
 TIMEOUT_S = 5
 _NAME = "provider"
+# How Authlib names what it keeps in the session for each.
+_BEGUN = f"_state_{_NAME}_"
+_WAYS_REMEMBERED = 3
 _UNSIGNED_OR_SHARED = ("none", "HS")
 
 
@@ -62,6 +65,7 @@ class Provider:
     def send_there(self, back_to: str) -> Response:
         """Raises ProviderUnavailable."""
         self._check_metadata()
+        _forget_old_ways()
         response: Response = self._client.authorize_redirect(back_to)
         return response
 
@@ -99,6 +103,13 @@ class Provider:
             ]
         except (RequestException, KeyError, ValueError, TypeError, AttributeError) as error:
             raise ProviderUnavailable from error
+
+
+def _forget_old_ways() -> None:
+    """Of sign-ins that were begun and left, the newest are remembered: a cookie holds 4 KB."""
+    begun = sorted((name for name in session if name.startswith(_BEGUN)), key=lambda name: session[name]["exp"])
+    for name in begun[:-_WAYS_REMEMBERED]:
+        session.pop(name)
 
 
 def sign_in(

@@ -177,6 +177,13 @@ def test_an_answer_counts_in_the_browser_that_asked_and_once(app, visitor, provi
     assert visitor.client.get(address).status_code == 403
 
 
+def test_one_that_was_begun_often_and_left_still_works(visitor, provider, ann):
+    for _ in range(12):
+        visitor.client.get("/session/provider/new")
+    assert len(visitor.client.get_cookie("session").value) < 2_500
+    through(visitor, provider, ann[0])
+
+
 @pytest.mark.parametrize("address", ["https://evil.example/", "//evil.example"])
 def test_it_leads_to_no_other_host(visitor, provider, ann, address):
     through(visitor, provider, ann[0], next_=address)
