@@ -60,6 +60,7 @@ def of_none(name: str, address: str, steps: Steps | None = None) -> State:
 GUARDED = "guarded"
 STRANGER = {"E-mail": "nobody@example.com", "Password": "wrong"}
 CODE_WANTED = all_of(
+    lambda page: page.goto("/session/new"),
     submitted("Sign in", {"E-mail": f"{GUARDED}@example.com", "Password": PASSWORD}), heading("Second factor")
 )
 

@@ -66,7 +66,8 @@ class TestWithoutScript:
         with visits.visit(state, script=False) as page:
             assert page.evaluate("!document.documentElement.classList.contains('scripted')")
             expect(page.get_by_role("heading", level=1).first).to_be_visible()
-            assert page.evaluate(self.DEAD) == []
+            dead = page.evaluate(self.DEAD)
+        assert not dead, "\n".join(dead)
 
     def test_a_customer_is_registered_and_billed(self, open_browser, engine):
         page = open_browser(script=False)

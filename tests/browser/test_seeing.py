@@ -46,7 +46,7 @@ _LOST = """() => {
     if (seen(element) && !worded(element)) lost.push(`no word: ${element.outerHTML.slice(0, 140)}`);
   }
   const drawn = (style) => [style.borderBlockWidth, style.borderInlineWidth, style.outlineStyle, style.fontWeight,
-    style.textDecorationLine, style.backgroundColor].join();
+    style.textDecorationLine].join();
   for (const current of document.querySelectorAll("[aria-current], [aria-selected=true]")) {
     const group = (element) => element.closest("ul, nav, [role=listbox]");
     const others = [...document.querySelectorAll(`${current.localName}:not([aria-current], [aria-selected=true])`)]
