@@ -61,7 +61,8 @@ GUARDED = "guarded"
 STRANGER = {"E-mail": "nobody@example.com", "Password": "wrong"}
 CODE_WANTED = all_of(
     lambda page: page.goto("/session/new"),
-    submitted("Sign in", {"E-mail": f"{GUARDED}@example.com", "Password": PASSWORD}), heading("Second factor")
+    submitted("Sign in", {"E-mail": f"{GUARDED}@example.com", "Password": PASSWORD}),
+    heading("Second factor"),
 )
 
 SIGNING_IN = (

@@ -14,13 +14,13 @@ from billing.bill import Bill
 from billing.ledger import bills, reads
 from billing.origin import by_the_system
 from billing.period import Period
-from tests.browser.states import STATES, Place, State
+from tests.browser.states import DESIGN, STATES, Place, State
 from tests.browser.visits import Visits
 from webapp.pages.element_ids import element_id
 
 SLOW_MS = 1_500
-# What only a keyboard or a script opens, and what needs no look of its own.
-PAGES = [state for state in STATES if state.steps is None]
+# Without those that only a script brings about, and the page that shows components, of which some do nothing.
+PAGES = [state for state in STATES if state.steps is None and state not in DESIGN]
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -210,3 +211,12 @@ def test_the_database_refuses_a_payable_that_is_not_the_rounded_subtotal(
     closing.close_bill(engine, origin, opened.id, samples=True)
     with pytest.raises(exc.IntegrityError), transaction(engine) as connection:
         connection.execute(text(f"UPDATE bill_subtotals SET {change} WHERE bill_id = :id"), {"id": opened.id})
+
+
+def test_what_is_due_is_found_by_index_however_many_bills_are_open(engine: Engine) -> None:
+    wanted = {"limit": 500, "samples": False, "patience": timedelta(seconds=3)}
+    with engine.connect() as connection:
+        connection.execute(text("SET LOCAL enable_seqscan = off"))
+        rows = connection.execute(text(f"EXPLAIN {closing._LOCK_DUE.text}"), wanted).all()
+    plan = "\n".join(row[0] for row in rows)
+    assert re.search(r"Index Cond: \(period_end <= ", plan), plan
