@@ -138,7 +138,7 @@ def filled(database_url: str, environment: Mapping[str, str]) -> Mapping[str, st
     engine = create_engine(database_url)
     try:
         users.create(engine, email=OPERATOR, password=PASSWORD, role=Role.OPERATOR)
-        return build(engine, secret_key=environment["SECRET_KEY"]).names
+        return build(engine, secret_key=environment["SECRET_KEY"])
     finally:
         engine.dispose()
 

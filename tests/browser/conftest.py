@@ -22,7 +22,7 @@ from tests.browser.visits import Visits, sign_in
 from tests.support.complaints import Complaints
 from tests.support.served import served
 from tests.support.visitor import PASSWORD
-from tests.support.world import World, build
+from tests.support.world import build
 from webapp.app import create_app
 from webapp.config import Config
 from webapp.identity import second_factors, users
@@ -109,14 +109,11 @@ def open_browser(chromium: Browser, site: str, complaints: Complaints) -> Iterat
 
 
 @pytest.fixture(scope="module")
-def world(engine: Engine, site: str) -> World:
-    """One of everything, and with the site's operator somebody of each role."""
+def names(engine: Engine, site: str) -> dict[str, str]:
+    """Of one of everything, with the site's operator somebody of each role too."""
     for role in (Role.ADMIN, Role.VIEWER):
         user = users.create(engine, email=f"{role}@example.com", password=PASSWORD, role=role)
-    built = build(engine, secret_key=SECRET)
-    built.names["user"] = str(user)
-    built.names["recovery_code"] = _guarded(engine)
-    return built
+    return {**build(engine, secret_key=SECRET), "user": str(user), "recovery_code": _guarded(engine)}
 
 
 def _guarded(engine: Engine) -> str:
@@ -132,7 +129,7 @@ def visits(
     chromium: Browser,
     complaints: Complaints,
     site: str,
-    world: World,
+    names: dict[str, str],
     database_url: str,
     new_database: Callable[[], str],
 ) -> Iterator[Visits]:
@@ -144,7 +141,7 @@ def visits(
             Place.BARE: places.enter_context(served(_bare_app(new_database()))),
             Place.CUT_OFF: places.enter_context(served(_app("postgresql://billing@127.0.0.1:1/billing"))),
         }
-        opened = Visits(chromium, complaints, addresses, world.names)
+        opened = Visits(chromium, complaints, addresses, names)
         places.callback(opened.end)
         yield opened
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 from sqlalchemy import Engine, insert, text
 
@@ -43,56 +43,59 @@ BROAD_LINES = (
 )
 
 
-@dataclass
-class World:
-    """`names` are what addresses of states are filled with."""
+def build(engine: Engine, *, secret_key: str, rows: int = ROWS) -> dict[str, str]:
+    """The names that addresses of states are filled with. `secret_key` is the application's.
 
-    engine: Engine
-    names: dict[str, str] = field(default_factory=dict)
-
-    def add(self, bill_id: UUID, line: tuple[str, str, str, str]) -> LineItem:
-        """As somebody else does, past any page."""
-        draft = LineItemDraft.parse(*line, offered=DEFAULT_CURRENCIES)
-        return line_items.add(self.engine, _integrator(), bill_id, draft)[1]
-
-
-def build(engine: Engine, *, secret_key: str, rows: int = ROWS) -> World:
-    """The bills of `names` are the newest; `rows` older ones stand below them. `secret_key` is the application's."""
-    world = World(engine)
+    Their bills are the newest; `rows` older ones stand below them.
+    """
     seller.change(engine, _integrator(), seller.parse("Pave Billing Ltd", "1 Ledger Lane\n0102 Tbilisi", "GE123456789"))
-    known = _customer(engine, "mtkvari-freight", "Mtkvari Freight LLC")
-    broad = _customer(engine, "c" * 200, LONG_NAME)
     unbilled = _customer(engine, "nobody-billed", "Never Billed Ltd")
-    made = {name: _bill(engine, known) for name in ("accruing", "closing", "closed")}
-    made |= {"empty": _bill(engine, "halden-optics"), "wide": _bill(engine, broad)}
-    items = [world.add(made["accruing"].id, line) for line in LINES]
-    line_items.reverse(engine, _integrator(), made["accruing"].id, items[4].id, "Entered twice")
-    for line in LINES[:3]:
-        world.add(made["closed"].id, line)
-    for line in (*BROAD_LINES, *((f"Day {n + 1}", "1", "0.333", DEFAULT_CURRENCIES[n % 12]) for n in range(55))):
-        world.add(made["wide"].id, line)
-    for name in ("closing", "closed"):
-        bills.request_close(engine, _integrator(), made[name].id)
-    closing.close_bill(engine, _integrator(), made["closed"].id, samples=True)
+    made = _bills(engine)
+    item = _fill(engine, made)
     _rates(engine)
     _crowd(engine, rows)
     while rollups.follow(engine):
         pass
-    world.names = {name: str(bill.id) for name, bill in made.items()}
-    world.names |= {
-        "item": str(items[0].id),
+    return {
+        **{name: str(bill.id) for name, bill in made.items()},
+        **{f"{name}_share": _share(engine, bill, secret_key) for name, bill in made.items()},
+        **_api_keys(engine),
+        "item": str(item.id),
         "customer": str(made["accruing"].customer.id),
         "broad_customer": str(made["wide"].customer.id),
         "unbilled_customer": str(reads.customer(engine, unbilled).id),
         "nobody": str(uuid4()),
     }
-    world.names["api_key"] = str(_api_key(engine, "ledger-sync"))
-    world.names["revoked_api_key"] = str(revoked := _api_key(engine, "old-importer"))
-    api_keys.revoke(engine, revoked)
-    for name in ("accruing", "empty", "wide", "closing", "closed"):
-        link = links.create(engine, _integrator(), made[name].id)[0]
-        world.names[f"{name}_share"] = f"/b/{token_of(secret_key, link.id)}"
-    return world
+
+
+def _bills(engine: Engine) -> dict[str, Bill]:
+    known = _customer(engine, "mtkvari-freight", "Mtkvari Freight LLC")
+    broad = _customer(engine, "c" * 200, LONG_NAME)
+    made = {name: _bill(engine, known) for name in ("accruing", "closing", "closed")}
+    return made | {"empty": _bill(engine, "halden-optics"), "wide": _bill(engine, broad)}
+
+
+def _fill(engine: Engine, made: Mapping[str, Bill]) -> LineItem:
+    """The first line of the one that goes on accruing."""
+    items = [_add(engine, made["accruing"], line) for line in LINES]
+    line_items.reverse(engine, _integrator(), made["accruing"].id, items[4].id, "Entered twice")
+    for line in LINES[:3]:
+        _add(engine, made["closed"], line)
+    for line in (*BROAD_LINES, *((f"Day {n + 1}", "1", "0.333", DEFAULT_CURRENCIES[n % 12]) for n in range(55))):
+        _add(engine, made["wide"], line)
+    for name in ("closing", "closed"):
+        bills.request_close(engine, _integrator(), made[name].id)
+    closing.close_bill(engine, _integrator(), made["closed"].id, samples=True)
+    return items[0]
+
+
+def _add(engine: Engine, bill: Bill, line: tuple[str, str, str, str]) -> LineItem:
+    return line_items.add(engine, _integrator(), bill.id, LineItemDraft.parse(*line, offered=DEFAULT_CURRENCIES))[1]
+
+
+def _share(engine: Engine, bill: Bill, secret_key: str) -> str:
+    link, _ = links.create(engine, _integrator(), bill.id)
+    return f"/b/{token_of(secret_key, link.id)}"
 
 
 def _integrator() -> Origin:
@@ -137,9 +140,12 @@ def _rates(engine: Engine) -> None:
             )
 
 
-def _api_key(engine: Engine, name: str) -> UUID:
-    api_keys.create(engine, name=name, role=Role.OPERATOR)
-    return api_keys.every(engine)[-1].id
+def _api_keys(engine: Engine) -> dict[str, str]:
+    for name in ("ledger-sync", "old-importer"):
+        api_keys.create(engine, name=name, role=Role.OPERATOR)
+    used, revoked = (key.id for key in api_keys.every(engine))
+    api_keys.revoke(engine, revoked)
+    return {"api_key": str(used), "revoked_api_key": str(revoked)}
 
 
 def _crowd(engine: Engine, rows: int) -> None:
