@@ -14,6 +14,11 @@ from tests.browser.visits import HEIGHT, NARROW, WIDTHS, Visits
 
 # Run as a browser's own tools are, past the content security policy, which so needs no exception for it.
 AXE = Axe().axe_script
+TINY_BUTTONS = """const row = document.body.appendChild(document.createElement("div"));
+for (const place of [1, 2, 3]) {
+    const button = row.appendChild(document.createElement("button"));
+    Object.assign(button.style, { display: "inline-block", width: "10px", height: "10px", padding: 0 });
+}"""
 ABOUT_COLOURS = ("color-contrast", "link-in-text-block")
 
 
@@ -50,14 +55,14 @@ def _nodes(rule: Mapping[str, Any]) -> Sequence[str]:
 def test_what_is_violated_would_be_found(visits: Visits):
     with visits.visit(STATES[0]) as page:
         page.evaluate(AXE)
-        page.evaluate(
-            "document.querySelector('label').remove(); document.body.append(document.createElement('button'))"
-        )
+        page.evaluate("document.querySelector('label').remove()")
+        page.evaluate(TINY_BUTTONS)
         page.evaluate("document.querySelector('h1').style.color = 'light-dark(black, #222)'")
-        told = " ".join(violations(page, fingers=True))
-        assert "label: #" in told
-        assert "button-name: button" in told
-        assert "target-size: button" in told
+        assert _rules(violations(page, fingers=True)) >= {"label", "button-name", "target-size"}
         assert violations(page, only=ABOUT_COLOURS) == []
         page.emulate_media(color_scheme="dark")
-        assert [fault.split(":")[0] for fault in violations(page, only=ABOUT_COLOURS)] == ["color-contrast"]
+        assert _rules(violations(page, only=ABOUT_COLOURS)) == {"color-contrast"}
+
+
+def _rules(told: Sequence[str]) -> set[str]:
+    return {fault.partition(":")[0] for fault in told}

@@ -245,7 +245,8 @@ def test_ten_thousand_accruals_across_several_runs(
                 # Longer each than a run's history may be; a slow worker would otherwise find all of them in one.
                 told = in_order[wave : wave + 2_500]
                 await asyncio.gather(*(tell(bill) for bill in told))
-                state = await state_when(handle, lambda s, told=told: s.recorded_version == told[-1].version, wait_s=120)  # type: ignore[misc]
+                newest = told[-1].version
+                state = await state_when(handle, lambda s, newest=newest: s.recorded_version == newest, wait_s=120)  # type: ignore[misc]
             assert (state.figures.item_count, state.figures.totals) == (10_000, {"GEL": "36000"})
             assert state.figures == figures_of(reads.bill(engine, opened.id))
             assert "36,000" in page_of(settings, engine, opened)
