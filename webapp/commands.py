@@ -75,9 +75,17 @@ def reverse_line_item(
 
 
 def change_period(
-    system: System, origin: Origin, bill_id: UUID, end: datetime, *, expected_version: int | None = None
+    system: System,
+    origin: Origin,
+    bill_id: UUID,
+    end: datetime,
+    *,
+    expected_version: int | None = None,
+    expected_end: datetime | None = None,
 ) -> Written:
-    written = bills.change_period(system.engine, origin, bill_id, end, expected_version=expected_version)
+    written = bills.change_period(
+        system.engine, origin, bill_id, end, expected_version=expected_version, expected_end=expected_end
+    )
     if not written.replayed:
         system.workflows.period_changed(written.bill)
     return written

@@ -62,14 +62,26 @@ def open_bill(engine: Engine, origin: Origin, customer_id: str, period: Period) 
 
 
 def change_period(
-    engine: Engine, origin: Origin, bill_id: UUID, end: datetime, *, expected_version: int | None = None
+    engine: Engine,
+    origin: Origin,
+    bill_id: UUID,
+    end: datetime,
+    *,
+    expected_version: int | None = None,
+    expected_end: datetime | None = None,
 ) -> Written:
-    """Moves the end of an open bill whose end has not passed."""
+    """Moves the end of an open bill whose end has not passed.
+
+    With `expected_end` only from there, whatever else has changed meanwhile: a bill that accrues has a new version
+    every moment. Raises VersionConflict, as for `expected_version`.
+    """
     print_ = fingerprint(rfc3339(end), _text(expected_version))
 
     def change(connection: Connection, row: Row, instant: datetime) -> tuple[dict[str, Any], str, dict[str, Any]]:
         refuse_unless_accruing(row, instant)
         refuse_other_version(row, expected_version)
+        if expected_end is not None and row.period_end != expected_end:
+            raise VersionConflict
         period = Period(row.period_start, end).checked().may_end(instant)
         return (
             {"period_end": end},

@@ -174,16 +174,16 @@ def test_lines_are_filtered_as_one_types_and_the_filter_follows_the_bill(open_br
     expect(rows(page, bill).first).to_be_visible()
 
 
-def test_a_period_changed_by_somebody_else_keeps_what_was_typed(open_browser, bill, add, engine):
+def test_a_period_changed_by_somebody_else_keeps_what_was_typed(open_browser, bill, engine, origin):
     page = open_browser()
     page.goto(f"/bills/{bill.id}")
     page.get_by_role("link", name="Change period").click()
     end = f"{datetime.now(UTC) + timedelta(days=9):%Y-%m-%dT%H:%M}"
     page.get_by_label("Period end").fill(end)
-    add(bill, "Fee", "1")
+    bills.change_period(engine, origin, bill.id, bill.period.end + timedelta(days=1))
     dialog = page.get_by_role("dialog")
     dialog.get_by_role("button", name="Change period").click()
-    expect(dialog.get_by_role("alert")).to_contain_text("changed meanwhile")
+    expect(dialog.get_by_role("alert")).to_contain_text("moved the end meanwhile")
     expect(dialog.get_by_label("Period end")).to_have_value(end)
     dialog.get_by_role("button", name="Change period").click()
     expect(page.locator("#notices")).to_contain_text("now closes by itself")

@@ -7,6 +7,7 @@ from uuid import UUID
 
 from flask import flash, url_for
 from flask.typing import ResponseReturnValue
+from werkzeug.exceptions import BadRequest
 
 from billing.clock import parse_instant
 from billing.errors import InvalidArgument, VersionConflict
@@ -18,11 +19,11 @@ from webapp.identity.roles import Role
 from webapp.pages.blueprint import pages
 from webapp.pages.forms import REFUSALS, Form
 from webapp.pages.ids import parse_bill_id
-from webapp.pages.inputs import rfc3339_of, seen_version
+from webapp.pages.inputs import rfc3339_of
 from webapp.pages.rendering import page_or_dialog, see_other
 from webapp.system import system
 
-CHANGED = "The bill changed meanwhile, and its period stays as it is now. Look again, and send it if it still fits."
+CHANGED = "Somebody else moved the end meanwhile, and it stays there. Look again, and send yours if it still fits."
 
 
 @pages.get("/bills/<bill_id>/period")
@@ -39,8 +40,8 @@ def edit_period(bill_id: str) -> ResponseReturnValue:
 def change_period(bill_id: str) -> ResponseReturnValue:
     bill_uuid, form = parse_bill_id(bill_id), Form.submitted()
     try:
-        end, version = parse_end(form), seen_version(form["version"])
-        written = commands.change_period(system(), origin(form.key), bill_uuid, end, expected_version=version)
+        end, shown_end = parse_end(form), _shown_end(form)
+        written = commands.change_period(system(), origin(form.key), bill_uuid, end, expected_end=shown_end)
     except VersionConflict:
         return _period_form(bill_uuid, Form(form.values, {"": CHANGED}, status=409))
     except REFUSALS as refusal:
@@ -54,6 +55,14 @@ def parse_end(form: Form) -> datetime:
     if not text:
         raise InvalidArgument("period_end is required", reason="required", field="period_end")
     return parse_instant(text, "period_end")
+
+
+def _shown_end(form: Form) -> datetime:
+    """Where the end was when the form was made. Raises BadRequest for what no form of ours holds."""
+    try:
+        return parse_instant(form["shown_end"], "shown_end")
+    except InvalidArgument:
+        raise BadRequest from None
 
 
 def _period_form(bill_id: UUID, form: Form) -> ResponseReturnValue:

@@ -2,6 +2,8 @@
 
 from datetime import UTC, datetime, timedelta
 
+import pytest
+
 from billing.bill import BillStatus
 from billing.ledger import bills, closing, reads
 from billing.origin import by_the_system
@@ -106,22 +108,39 @@ def test_a_bill_that_isnt_open_offers_no_new_end_and_no_reversal(operator, new_b
         assert answer.headers["Location"] == f"/bills/{bill.id}"
 
 
-def test_a_period_form_made_for_an_older_bill_comes_back_with_what_was_typed(operator, new_bill, add, engine):
-    """It may have been the other's change that the end is to be moved for."""
+def test_a_period_form_fits_a_bill_that_has_accrued_meanwhile(operator, new_bill, add, engine):
+    bill = new_bill()
+    address = f"/bills/{bill.id}/period"
+    end = (datetime.now(UTC) + timedelta(days=60)).replace(microsecond=0)
+    form = operator.open(address).form(address) | {"period_end": f"{end:%Y-%m-%dT%H:%M:%S}"}
+    add(bill)
+    operator.send(address, form, status=303)
+    assert reads.bill(engine, bill.id).period.end == end
+
+
+def test_a_period_form_made_before_the_end_was_moved_comes_back_with_what_was_typed(operator, new_bill, engine, origin):
     bill = new_bill()
     address = f"/bills/{bill.id}/period"
     form = operator.open(address).form(address) | {
         "period_end": f"{datetime.now(UTC) + timedelta(days=60):%Y-%m-%dT%H:%M}"
     }
-    add(bill)
+    moved = bills.change_period(engine, origin, bill.id, bill.period.end + timedelta(days=1)).bill
     for htmx in (True, False):
         page = operator.send(address, form, status=409, htmx=htmx)
-        assert "changed meanwhile" in page.with_class("problem")[0].text
+        assert "moved the end meanwhile" in page.with_class("problem")[0].text
         fresh = page.form(address)
         assert fresh["period_end"] == form["period_end"]
-    assert reads.bill(engine, bill.id).period.end == bill.period.end
+    assert reads.bill(engine, bill.id).period.end == moved.period.end
     operator.send(address, fresh, status=303)
-    assert reads.bill(engine, bill.id).period.end > bill.period.end
+    assert reads.bill(engine, bill.id).period.end > moved.period.end
+
+
+@pytest.mark.parametrize("shown_end", ["", "yesterday"])
+def test_a_period_form_that_no_page_made_is_refused(operator, new_bill, shown_end):
+    bill = new_bill()
+    address = f"/bills/{bill.id}/period"
+    form = operator.open(address).form(address) | {"shown_end": shown_end}
+    operator.send(address, form, status=400)
 
 
 def test_the_confirmation_names_the_snapshot_whose_rates_are_frozen(operator, new_bill, add):
