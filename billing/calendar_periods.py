@@ -6,6 +6,7 @@ answer says so.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
@@ -91,10 +92,14 @@ def local_instant(local: datetime, zone: ZoneInfo, field: str) -> LocalInstant:
 def following(period: Period, zone: ZoneInfo, now: datetime) -> Period:
     """The first period of the same shape after this one whose end lies ahead of `now`.
 
-    Months stay months and days stay days on the zone's clocks; anything else keeps its length.
+    Whole months stay whole months, of whatever zone they are; else months stay months and days stay days on the
+    clocks of `zone`; anything else keeps its length.
     """
-    end_of = _ends(period, zone)
     length = period.end - period.start
+    end_of = _calendar_ends(period, zone)
+    if end_of is None:
+        end = period.end + max(0, (now - period.end) // length) * length
+        return Period(end, end + length)
     # A few short of the estimate, since months differ in length.
     n = max(0, (now - period.end) // length * 8 // 10 - 1)
     while end_of(n + 1) <= now:
@@ -102,16 +107,50 @@ def following(period: Period, zone: ZoneInfo, now: datetime) -> Period:
     return Period(end_of(n), end_of(n + 1))
 
 
-def _ends(period: Period, zone: ZoneInfo) -> Callable[[int], datetime]:
-    """When the n-th period after this one ends; the 0th is this one."""
+def _calendar_ends(period: Period, zone: ZoneInfo) -> Callable[[int], datetime] | None:
+    """When the n-th period after this one ends, if clocks tell; the 0th is this one."""
+    home = _home_of_months(period, zone)
+    if home is not None:
+        return lambda n: _month_ends(period, home, n)
     start, end = period.start.astimezone(zone), period.end.astimezone(zone)
     if start.time() != end.time() or start.date() == end.date():
-        return lambda n: period.end + n * (period.end - period.start)
-    months = (end.year - start.year) * 12 + end.month - start.month
+        return None
     if start.day == end.day <= LAST_DAY_OF_ALL_MONTHS:
-        return lambda n: _at(_months_later(end.date(), n * months), end.time(), zone)
+        return lambda n: _month_ends(period, zone, n)
     days = end.date() - start.date()
     return lambda n: _at(end.date() + n * days, end.time(), zone)
+
+
+def _home_of_months(period: Period, zone: ZoneInfo) -> ZoneInfo | None:
+    """Where the period is whole months from midnight: in `zone`, else in UTC, else by the clocks of most places."""
+    for each in (zone, ZoneInfo("UTC")):
+        if _is_whole_months(period, each):
+            return each
+    places = [each for each in _places() if _is_whole_months(period, each)]
+    if not places:
+        return None
+    # Places that agree on this period differ later, when clocks change in some of them only.
+    later = {each: tuple(_month_ends(period, each, n) for n in range(1, 13)) for each in places}
+    ((commonest, _),) = Counter(later.values()).most_common(1)
+    return next(each for each in places if later[each] == commonest)
+
+
+def _is_whole_months(period: Period, zone: ZoneInfo) -> bool:
+    return all(
+        instant == _midnight(instant.astimezone(zone).date().replace(day=1), zone)
+        for instant in (period.start, period.end)
+    )
+
+
+def _month_ends(period: Period, zone: ZoneInfo, n: int) -> datetime:
+    start, end = period.start.astimezone(zone), period.end.astimezone(zone)
+    months = (end.year - start.year) * 12 + end.month - start.month
+    return _at(_months_later(end.date(), n * months), end.time(), zone)
+
+
+@cache
+def _places() -> tuple[ZoneInfo, ...]:
+    return tuple(ZoneInfo(name) for name in offered_zones())
 
 
 def _months_later(day: date, months: int) -> date:

@@ -15,6 +15,6 @@ def rollups() -> None:
 
 @rollups.command()
 def rebuild() -> None:
-    """Counts the whole log anew. The overview shows the old sums until that is done."""
+    """Counts the whole log anew. The overview shows no sums until that is done; a worker that runs helps."""
     counted = counting.rebuild(engine())
     click.echo(f"{counted:,} events counted")

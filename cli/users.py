@@ -29,7 +29,7 @@ def create(email: str, role: str, password_stdin: bool) -> None:
     if password_stdin and not given:
         raise click.ClickException("no password came on standard input")
     password = given or passwords.generated()
-    staff.create(engine(), email=email, password=password, role=Role(role))
+    user_changes.create(engine(), email=email, password=password, role=Role(role))
     click.echo(f"{staff.normalised_email(email)} may sign in as {role}", err=True)
     if not given:
         click.echo(password)

@@ -17,11 +17,13 @@ TABLES = (bills, links, log, rates, rollups, settings, workflows, identity)
 
 def run() -> None:
     engine = create_engine(os.environ["DATABASE_URL"], statement_timeout_s=0)
-    with engine.connect() as connection:
-        context.configure(connection=connection, target_metadata=Base.metadata, transaction_per_migration=True)
-        with context.begin_transaction():
-            context.run_migrations()
-    engine.dispose()
+    try:
+        with engine.connect() as connection:
+            context.configure(connection=connection, target_metadata=Base.metadata, transaction_per_migration=True)
+            with context.begin_transaction():
+                context.run_migrations()
+    finally:
+        engine.dispose()
 
 
 run()

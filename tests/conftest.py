@@ -61,12 +61,12 @@ def migrated(postgres: Postgres) -> str:
     return TEMPLATE
 
 
-def migrate(url: str, revision: str = "head") -> None:
+def migrate(url: str, revision: str = "head", *, back: bool = False) -> None:
     before = os.environ.get("DATABASE_URL")
     os.environ["DATABASE_URL"] = url
     try:
         config = AlembicConfig(str(PROJECT / "alembic.ini"))
-        command.downgrade(config, revision) if revision == "base" else command.upgrade(config, revision)
+        command.downgrade(config, revision) if back else command.upgrade(config, revision)
     finally:
         if before is None:
             del os.environ["DATABASE_URL"]

@@ -22,6 +22,7 @@ from webapp.api.routes import api
 from webapp.assets import assets
 from webapp.config import Config
 from webapp.customer.blueprint import PATH as CUSTOMER_PATH
+from webapp.customer.blueprint import keep_to_yourself
 from webapp.customer.masking import mask_records
 from webapp.customer.routes import customer
 from webapp.identity import access, api_keys, sessions
@@ -78,6 +79,7 @@ def _add_layers(app: Flask, system: System) -> None:
     logs.log_requests(app)
     headers.protect_answers(app, https=system.config.is_https)
     answer_unroutable(app)
+    keep_to_yourself(app)
     access.guard(
         app,
         api=partial(api_keys.authenticate, system.engine),

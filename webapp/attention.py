@@ -139,7 +139,7 @@ def _machinery(standing: Standing, *, reachable: bool | None) -> Iterator[Concer
             *state,
         )
     if not silent and (standing.counted is None or standing.counted > COUNTED_LATE_AFTER):
-        age = f"They are {duration(standing.counted)} old." if standing.counted else "They were never complete."
+        age = f"They are {duration(standing.counted)} old." if standing.counted else "They are not complete yet."
         yield Concern("sums", "The sums of this page are behind", f"{age} The worker is catching up.", *state)
 
 

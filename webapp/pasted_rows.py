@@ -17,11 +17,12 @@ from billing.bill import MOST_ITEMS_IN_A_CALL, LineItemDraft
 from billing.errors import InvalidArgument
 from webapp.drafts import FIELDS, parse_draft
 
-_HEADINGS = {
-    "description": {"description", "item", "line item", "name", "service", "product", "fee", "details"},
-    "quantity": {"quantity", "qty", "units", "count", "number"},
-    "unit_price": {"unit price", "price", "unit cost", "price per unit", "rate"},
-    "currency": {"currency", "currency code", "ccy", "curr", "cur"},
+# By preference: a column with a later name is passed over when there is one with an earlier name.
+_HEADINGS: Mapping[str, Sequence[Collection[str]]] = {
+    "description": ({"description"}, {"line item", "item", "service", "product", "name"}, {"details"}, {"fee"}),
+    "quantity": ({"quantity", "qty"}, {"units", "count"}),
+    "unit_price": ({"unit price", "price per unit"}, {"price", "unit cost", "rate"}),
+    "currency": ({"currency code"}, {"currency"}, {"ccy", "curr", "cur"}),
 }
 _NUMBERS = ("quantity", "unit_price")
 # Blanks that spreadsheets put between thousands, and the apostrophe of Switzerland.
@@ -42,7 +43,8 @@ class PastedRow:
 
 def parse_rows(text: str, *, usual_currency: str, offered: Collection[str]) -> list[PastedRow]:
     """`usual_currency`, if any, is that of rows without one. Raises InvalidArgument when nothing can be read at all."""
-    numbered = [(number, cells) for number, cells in enumerate(_cells(text), 1) if any(cells)]
+    delimiter = _delimiter(text)
+    numbered = [(number, cells) for number, cells in enumerate(_cells(text, delimiter), 1) if any(cells)]
     if not numbered:
         raise InvalidArgument("paste the rows first", reason="required", field="text")
     columns = _columns(numbered[0][1])
@@ -54,13 +56,12 @@ def parse_rows(text: str, *, usual_currency: str, offered: Collection[str]) -> l
             f"these are {len(rows):,} rows; paste at most {MOST_ITEMS_IN_A_CALL:,} at once", field="text"
         )
     named = [(number, _named(cells, columns)) for number, cells in rows]
-    with_comma = any(_has_decimal_comma(cells.get(name, "")) for _, cells in named for name in _NUMBERS)
-    return [_row(number, cells, usual_currency, offered, with_comma=with_comma) for number, cells in named]
+    point_may_group = _point_may_group([cells.get(name, "") for _, cells in named for name in _NUMBERS], delimiter)
+    return [_row(number, cells, usual_currency, offered, point_may_group=point_may_group) for number, cells in named]
 
 
-def _cells(text: str) -> list[list[str]]:
+def _cells(text: str, delimiter: str) -> list[list[str]]:
     """Quoted as spreadsheets do; where quotes don't pair, they are text."""
-    delimiter = _delimiter(text)
     try:
         found = list(csv.reader(StringIO(text, newline=""), delimiter=delimiter, strict=True))
     except csv.Error:
@@ -82,17 +83,24 @@ def _trimmed(cells: list[str]) -> list[str]:
 def _columns(cells: Sequence[str]) -> dict[str, int] | None:
     """Where each value stands, if this row is a heading. Columns with other headings, such as totals, are left out."""
     names = [" ".join(re.split(r"[\s_-]+", cell.casefold())) for cell in cells]
-    found = {
-        field: next((place for place, name in enumerate(names) if name in known), None)
-        for field, known in _HEADINGS.items()
-    }
-    columns = {field: place for field, place in found.items() if place is not None}
+    fitting = {field: _fitting(names, known) for field, known in _HEADINGS.items()}
+    columns = {field: places[0] for field, places in fitting.items() if places}
     if len(columns) < 2 or any(character.isdigit() for name in names for character in name):
         return None
+    for field, places in fitting.items():
+        if len(places) > 1:
+            headings = " and ".join(f"“{cells[place]}”" for place in places)
+            raise InvalidArgument(f"{headings} could each be the {field.replace('_', ' ')}; keep one", field="text")
     missing = [field.replace("_", " ") for field in FIELDS[:3] if field not in columns]
     if missing:
         raise InvalidArgument(f"the heading names no {' and no '.join(missing)}", field="text")
     return columns
+
+
+def _fitting(names: Sequence[str], known: Sequence[Collection[str]]) -> list[int]:
+    """The places of the columns that fit a field best: several where they fit it equally well."""
+    by_preference = ([place for place, name in enumerate(names) if name in equals] for equals in known)
+    return next((places for places in by_preference if places), [])
 
 
 def _named(cells: Sequence[str], columns: Mapping[str, int] | None) -> dict[str, str]:
@@ -104,26 +112,26 @@ def _named(cells: Sequence[str], columns: Mapping[str, int] | None) -> dict[str,
 
 
 def _row(
-    number: int, cells: Mapping[str, str], usual_currency: str, offered: Collection[str], *, with_comma: bool
+    number: int, cells: Mapping[str, str], usual_currency: str, offered: Collection[str], *, point_may_group: bool
 ) -> PastedRow:
     try:
-        draft = _draft(cells, cells.get("currency") or usual_currency, offered, with_comma=with_comma)
+        draft = _draft(cells, cells.get("currency") or usual_currency, offered, point_may_group=point_may_group)
     except InvalidArgument as refusal:
         return PastedRow(number, cells, None, refusal)
     return PastedRow(number, cells, draft, None)
 
 
-def _draft(cells: Mapping[str, str], code: str, offered: Collection[str], *, with_comma: bool) -> LineItemDraft:
+def _draft(cells: Mapping[str, str], code: str, offered: Collection[str], *, point_may_group: bool) -> LineItemDraft:
     if "" in cells:
         raise InvalidArgument(f"this row has {cells['']} cells, not {len(FIELDS)}")
     if not code:
         raise InvalidArgument("currency is required", reason="required", field="currency")
-    numbers = {name: plain_number(cells.get(name, ""), name, with_comma=with_comma) for name in _NUMBERS}
+    numbers = {name: plain_number(cells.get(name, ""), name, point_may_group=point_may_group) for name in _NUMBERS}
     return parse_draft({**cells, **numbers, "currency": code}, offered=offered)
 
 
-def plain_number(text: str, field: str, *, with_comma: bool = False) -> str:
-    """The number in our notation, if it has one meaning. `with_comma`: others beside it have decimal commas.
+def plain_number(text: str, field: str, *, point_may_group: bool = False) -> str:
+    """The number in our notation, if it has one meaning. `point_may_group`: 1.840 may be thousands.
 
     What isn't a number at all stays as it is, for whoever parses it to refuse.
     """
@@ -135,14 +143,24 @@ def plain_number(text: str, field: str, *, with_comma: bool = False) -> str:
         return f"{whole.replace(other_sign, '')}.{decimals}" if _GROUPED[other_sign].fullmatch(whole) else text
     if text.count(decimal_sign) > 1:
         return text.replace(decimal_sign, "") if _GROUPED[decimal_sign].fullmatch(text) else text
-    if _GROUPED[decimal_sign].fullmatch(text) and (decimal_sign == "," or with_comma):
+    if _GROUPED[decimal_sign].fullmatch(text) and (decimal_sign == "," or point_may_group):
         label, as_grouped = field.replace("_", " "), text.replace(decimal_sign, "")
         as_decimal = money.plain(Decimal(text.replace(",", ".")))
         raise InvalidArgument(f"{label} {text} could mean {as_grouped} or {as_decimal}; write which", field=field)
     return text.replace(",", ".")
 
 
-def _has_decimal_comma(text: str) -> bool:
-    """12,5 has; 1,840 may have."""
-    text = _GROUPING.sub("", text)
-    return bool(re.fullmatch(r"[0-9.]+,[0-9]+", text)) and not _GROUPED[","].fullmatch(text)
+def _point_may_group(numbers: Sequence[str], delimiter: str) -> bool:
+    """Whether 1.840 among these may be thousands: where commas are decimal signs, or neither sign shows to be one.
+
+    Between commas there are no decimal commas.
+    """
+    if any(_has_decimals(text, ",") for text in numbers):
+        return True
+    return delimiter != "," and not any(_has_decimals(text, ".") for text in numbers)
+
+
+def _has_decimals(text: str, sign: str) -> bool:
+    """After this sign: 12,5 and 1.234,5 have after a comma; 1,840 may have."""
+    text, other_sign = _GROUPING.sub("", text), "." if sign == "," else ","
+    return bool(re.fullmatch(f"[0-9{other_sign}]+[{sign}][0-9]+", text)) and not _GROUPED[sign].fullmatch(text)

@@ -7,20 +7,19 @@ from collections.abc import Sequence
 from billing.bill import Bill, LineItem, LineItemDraft
 from billing.errors import InvalidArgument, LineItemNotFound, UnsupportedCurrency
 from billing.identifiers import parse_id
-from billing.ledger import line_items, reads
+from billing.ledger import charged_lines, line_items, reads
+from billing.ledger.charged_lines import ChargedLines
 from billing.ledger.line_items import Entry
 from billing.origin import Origin
-from webapp import commands, queries
+from webapp import commands
 from webapp.system import System
 
 MOST_LINES = 100
 
 
-def lines_of(system: System, source: Bill) -> Sequence[LineItem]:
-    """The newest lines that were not taken back, oldest of them first."""
-    _, items = queries.bill_with_items(system, source.id, limit=MOST_LINES)
-    taken_back = queries.reversals(system, items)
-    return [item for item in items if item.reverses is None and item.id not in taken_back]
+def lines_of(system: System, source: Bill) -> ChargedLines:
+    """The newest lines that were not taken back."""
+    return charged_lines.read(system.engine, source.id, newest=MOST_LINES)
 
 
 def entries(system: System, source: Bill | None, chosen: Sequence[str], key: str) -> list[Entry]:

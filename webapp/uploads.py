@@ -1,4 +1,4 @@
-"""Forms that carry a file: larger than others, and only where the route says so."""
+"""Forms that carry a file or a long text: larger than others, and only where the route says so."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _DECLARATION = "largest_upload"
 
 
 def takes_upload(largest: int) -> Callable[[View], View]:
-    """Declares how many bytes the route's form may have. Stands next to the route."""
+    """Declares how many bytes the route's form may have, in files or in fields. Stands next to the route."""
 
     def declare(view: View) -> View:
         setattr(view, _DECLARATION, largest)
@@ -29,4 +29,4 @@ def admit(app: Flask) -> None:
     def allow_declared() -> None:
         largest = getattr(current_app.view_functions.get(request.endpoint or ""), _DECLARATION, None)
         if largest is not None:
-            request.max_content_length = largest
+            request.max_content_length = request.max_form_memory_size = largest

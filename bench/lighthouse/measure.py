@@ -25,7 +25,7 @@ from embedded.postgres import Postgres
 from tests.support.page import parse
 from tests.support.visitor import PASSWORD
 from tests.support.world import build
-from webapp.identity import users
+from webapp.identity import user_changes
 from webapp.identity.roles import Role
 
 CHECKOUT = Path(__file__).resolve().parents[2]
@@ -137,7 +137,7 @@ def filled(database_url: str, environment: Mapping[str, str]) -> Mapping[str, st
         raise click.ClickException(f"the database could not be migrated:\n{done.stderr}")
     engine = create_engine(database_url)
     try:
-        users.create(engine, email=OPERATOR, password=PASSWORD, role=Role.OPERATOR)
+        user_changes.create(engine, email=OPERATOR, password=PASSWORD, role=Role.OPERATOR)
         return build(engine, secret_key=environment["SECRET_KEY"])
     finally:
         engine.dispose()

@@ -1,11 +1,11 @@
-"""Lines of one bill as somebody looks for them: by words, or as the parts of a subtotal.
+"""Lines of one bill as somebody looks for them: by words, as the parts of a subtotal, by who added them.
 
 A bill's positions have no gaps, so a range of them bounds what one search reads, however long the bill is.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from uuid import UUID
@@ -13,10 +13,12 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, Engine, func, select
 
 from billing.bill import Bill, LineItem
+from billing.ledger import timeline
 from billing.ledger.database import snapshot
 from billing.ledger.reads import read_bill
 from billing.ledger.rows import line_item_of
 from billing.ledger.tables.bills import LineItemRow
+from billing.origin import Actor
 
 MOST_READ = 50_000
 MOST_WORDS = 8
@@ -81,3 +83,10 @@ def subtotal_parts(engine: Engine, bill_id: UUID, code: str, *, newest: int) -> 
             )
         ).one()
     return SubtotalParts(bill, [line_item_of(row) for row in rows], count, total)
+
+
+def authors(engine: Engine, items: Sequence[LineItem]) -> Mapping[int, Actor]:
+    """Who added these items of one bill, by the version that their adding made."""
+    if not items:
+        return {}
+    return timeline.authors(engine, items[0].bill_id, {item.added_in_version for item in items})

@@ -11,9 +11,10 @@ from sqlalchemy import Connection, Engine, select, union_all
 from sqlalchemy.orm import aliased
 
 from billing.bill import Bill, LineItem, Seller
+from billing.errors import BillNotFound
 from billing.ledger import seller
 from billing.ledger.clock import now
-from billing.ledger.database import snapshot
+from billing.ledger.database import rows, snapshot
 from billing.ledger.reads import read_bill
 from billing.ledger.rows import line_item_of
 from billing.ledger.tables.bills import LineItemRow
@@ -41,6 +42,20 @@ def read(engine: Engine, bill_id: UUID, *, after: int = 0, limit: int) -> Docume
         items = _items(connection, bill_id, after, limit)
         counterparts, instant = _counterparts(connection, items), now(connection)
     return DocumentedBill(bill, bill.seller or seller.read(engine), items, counterparts, instant)
+
+
+_NAMES = """
+    SELECT c.version AS customer, s.version AS seller
+    FROM bills b JOIN customers c ON c.id = b.customer_id CROSS JOIN seller s WHERE b.id = %s
+"""
+
+
+def names_version(engine: Engine, bill_id: UUID) -> str:
+    """Stands for what an open bill says of its seller and its customer. Raises BillNotFound."""
+    found = rows(engine, _NAMES, (bill_id,))
+    if not found:
+        raise BillNotFound
+    return f"{found[0].customer}.{found[0].seller}"
 
 
 def _items(connection: Connection, bill_id: UUID, after: int, limit: int) -> list[LineItem]:

@@ -17,6 +17,7 @@ from billing.identifiers import new_id
 from billing.ledger import events, idempotency
 from billing.ledger.clock import now
 from billing.ledger.database import rows, snapshot, transaction
+from billing.ledger.events import Event
 from billing.ledger.reads import read_bill
 from billing.ledger.rows import Row
 from billing.ledger.tables.links import ShareLinkRow
@@ -112,6 +113,11 @@ def of_bill(engine: Engine, bill_id: UUID) -> Sequence[ListedLink]:
     )
     with snapshot(engine) as connection:
         return [ListedLink(_link_of(row), row.actor_name) for row in connection.execute(query)]
+
+
+def last_event(engine: Engine, link_id: UUID) -> Event:
+    """How the link came to be as it is."""
+    return events.latest_of_subject(engine, link_id, before_version=None, limit=1)[0]
 
 
 def _tell(

@@ -14,7 +14,7 @@ from datetime import UTC, date, timedelta
 from decimal import Decimal
 from uuid import UUID
 
-from sqlalchemy import Connection, Engine, text
+from sqlalchemy import Connection, Engine, TextClause, text
 
 from billing import money
 from billing.bill import BillStatus
@@ -28,22 +28,30 @@ BATCH = 2_000
 
 def follow(engine: Engine, *, limit: int = BATCH) -> int:
     """Counts the next events; how many they were. 0 also while another process is at it."""
-    with transaction(engine) as connection:
-        row = connection.execute(_LOCK_IF_FREE).one_or_none()
-        return _count_on(connection, LogPosition(row.xid, row.seq), limit) if row else 0
+    return _follow(engine, _LOCK_IF_FREE, limit)
 
 
 def rebuild(engine: Engine, *, limit: int = BATCH) -> int:
-    """Forgets all sums and counts the whole log anew; readers see the old ones until it is done."""
+    """Forgets all sums and counts the whole log anew, in batches; until it is done, the sums have no age.
+
+    How many events this process counted: one that follows meanwhile counts some too, and all if this one dies.
+    """
     with transaction(engine) as connection:
         connection.execute(_LOCK)
         for table in _TABLES:
             connection.execute(text(f"DELETE FROM {table}"))  # noqa: S608  constants
-        counted, position = 0, LogPosition()
-        while batch := _count_on(connection, position, limit):
-            counted += batch
-            position = LogPosition(*connection.execute(_LOCK).one())
-        return counted
+        connection.execute(_BEGIN_ANEW)
+    counted = batch = _follow(engine, _LOCK, limit)
+    while batch == limit:
+        batch = _follow(engine, _LOCK, limit)
+        counted += batch
+    return counted
+
+
+def _follow(engine: Engine, lock: TextClause, limit: int) -> int:
+    with transaction(engine) as connection:
+        row = connection.execute(lock).one_or_none()
+        return _count_on(connection, LogPosition(row.xid, row.seq), limit) if row else 0
 
 
 def look_behind(engine: Engine, *, patience: timedelta) -> int:
@@ -62,11 +70,20 @@ _TABLES = ("accrual_days", "open_subtotals", "accruing", "bill_states", "closed_
 _POSITION = "SELECT xid::text::bigint AS xid, seq FROM rollup_position "
 _LOCK = text(_POSITION + "FOR UPDATE")
 _LOCK_IF_FREE = text(_POSITION + "FOR UPDATE SKIP LOCKED")
+_BEGIN_ANEW = text("UPDATE rollup_position SET xid = '0', seq = 0, followed_at = NULL")
+# Events that are stored but not read yet wait for a transaction older than theirs, which may run for hours: then the
+# sums are as of when the first of them occurred. A batch of them is enough to look at: the log is nearly in that order.
 _MOVE = text(
     """
     UPDATE rollup_position
     SET xid = CAST(CAST(:xid AS text) AS xid8), seq = :seq,
-        followed_at = CASE WHEN :is_end THEN CAST(:instant AS timestamptz) ELSE followed_at END
+        followed_at = CASE WHEN NOT :is_end THEN followed_at ELSE greatest(followed_at, least(
+            CAST(:instant AS timestamptz),
+            (SELECT min(occurred_at) FROM (
+                SELECT occurred_at FROM events WHERE (xid, seq) > (CAST(CAST(:xid AS text) AS xid8), :seq)
+                ORDER BY xid, seq LIMIT :pending
+            ) AS pending)
+        )) END
     """
 )
 _BEHIND = text(
@@ -96,7 +113,7 @@ def _count_on(connection: Connection, after: LogPosition, limit: int) -> int:
         _count(connection, _changes_of(found))
     reached = found[-1].position if found else after
     moved = {"xid": str(reached.xid), "seq": reached.seq, "is_end": len(found) < limit, "instant": instant}
-    connection.execute(_MOVE, moved)
+    connection.execute(_MOVE, {**moved, "pending": BATCH})
     return len(found)
 
 

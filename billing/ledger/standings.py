@@ -17,7 +17,9 @@ _STANDINGS = """
         SELECT s.id FROM rate_snapshots s
         WHERE s.state = 'accepted' AND s.sample = %s AND s.accepted_at <= billing_now() - interval '1500 ms'
         ORDER BY s.accepted_at DESC, s.id DESC LIMIT 1
-    ) AS rates
+    ) AS rates, (
+        SELECT count(*) + count(l.revoked_at) FROM share_links l WHERE l.bill_id = b.id
+    ) AS links
     FROM bills b WHERE b.id = ANY(%s)
 """
 
@@ -25,12 +27,18 @@ _STANDINGS = """
 @dataclass(frozen=True, slots=True)
 class Standing:
     """A bill's version, and the rates that every process is sure to use: those accepted more than a moment ago,
-    as each process keeps the current ones for a second."""
+    as each process keeps the current ones for a second. `links`: how many were made and revoked, together."""
 
     version: int
     status: str
     period_end: datetime
     rates: UUID | None
+    links: int
+
+    @property
+    def changes(self) -> int:
+        """Only grows: of two standings of a bill, the one that has more is the later."""
+        return self.version + self.links
 
     @property
     def is_closed(self) -> bool:
@@ -40,4 +48,4 @@ class Standing:
 def standings(engine: Engine, bill_ids: Collection[UUID], *, samples: bool) -> Mapping[UUID, Standing]:
     """Of those bills that exist, in one round trip. `samples`: as for `rates.current`."""
     found = database.rows(engine, _STANDINGS, (samples, list(bill_ids)))
-    return {row.id: Standing(row.version, row.status, row.period_end, row.rates) for row in found}
+    return {row.id: Standing(row.version, row.status, row.period_end, row.rates, row.links) for row in found}

@@ -5,21 +5,20 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
+from migrations.online import replace_check
+
 revision = "0002"
 down_revision = "0001"
 branch_labels = None
 depends_on = None
 
 KNOWN = "ck_events_subject_type_known"
+OLD = "'bill', 'customer', 'rates', 'seller'"
+NEW = "'link', 'user', 'api_key', 'settings'"
 
 
 def upgrade() -> None:
-    op.drop_constraint(KNOWN, "events")
-    op.create_check_constraint(
-        op.f(KNOWN),
-        "events",
-        "subject_type IN ('bill', 'customer', 'rates', 'seller', 'link', 'user', 'api_key', 'settings')",
-    )
+    replace_check(KNOWN, "events", f"subject_type IN ({OLD}, {NEW})")
     op.create_table(
         "share_links",
         sa.Column("id", sa.Uuid(), nullable=False),
@@ -36,7 +35,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
+    replace_check(KNOWN, "events", f"subject_type IN ({OLD})", delete=f"subject_type IN ({NEW})")
+    # A repeat would look for a link that is gone.
+    op.execute("DELETE FROM idempotency_keys WHERE operation = 'create_link'")
     op.drop_table("share_links")
-    op.execute("DELETE FROM events WHERE subject_type IN ('link', 'user', 'api_key', 'settings')")
-    op.drop_constraint(KNOWN, "events")
-    op.create_check_constraint(op.f(KNOWN), "events", "subject_type IN ('bill', 'customer', 'rates', 'seller')")

@@ -52,6 +52,12 @@ def _change_users() -> None:
     op.add_column("users", sa.Column("oidc_subject", sa.Text(), nullable=True))
     op.add_column("users", sa.Column("version", sa.BigInteger(), server_default=sa.text("1"), nullable=False))
     op.create_unique_constraint(op.f("uq_users_oidc_subject"), "users", ["oidc_subject"])
+    # After a downgrade the events are still there, and no version may be given twice.
+    op.execute(
+        "UPDATE users SET version = coalesce((SELECT max(e.version) FROM events e WHERE e.subject_id = users.id), 1)"
+    )
+    # So a downgrade writes that somebody has no password.
+    op.execute("UPDATE users SET password_hash = NULL WHERE password_hash = ''")
 
 
 def _change_sessions() -> None:

@@ -6,6 +6,8 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql
 
+from migrations.online import create_index
+
 revision = "0004"
 down_revision = "0003"
 branch_labels = None
@@ -13,6 +15,13 @@ depends_on = None
 
 
 def upgrade() -> None:
+    create_index(
+        "ix_customers_email",
+        "customers",
+        ["email"],
+        postgresql_using="gin",
+        postgresql_ops={"email": "gin_trgm_ops"},
+    )
     op.create_table(
         "settings",
         sa.Column("id", sa.SmallInteger(), autoincrement=False, nullable=False),
@@ -22,7 +31,11 @@ def upgrade() -> None:
         sa.CheckConstraint("cardinality(offered_currencies) > 0", name=op.f("ck_settings_one_currency_offered")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_settings")),
     )
-    op.execute("INSERT INTO settings (id) VALUES (1)")
+    # After a downgrade the events are still there, and no version may be given twice.
+    op.execute(
+        "INSERT INTO settings (id, version) SELECT 1, coalesce(max(version), 0) FROM events"
+        " WHERE subject_id = '00000000-0000-0000-0000-000000000002'"
+    )
     op.create_table(
         "logos",
         sa.Column("hash", sa.Text(), nullable=False),
@@ -38,14 +51,6 @@ def upgrade() -> None:
     )
     op.add_column("seller", sa.Column("logo", sa.Text(), nullable=True))
     op.create_foreign_key(op.f("fk_seller_logo"), "seller", "logos", ["logo"], ["hash"])
-    op.create_index(
-        "ix_customers_email",
-        "customers",
-        ["email"],
-        unique=False,
-        postgresql_using="gin",
-        postgresql_ops={"email": "gin_trgm_ops"},
-    )
 
 
 def downgrade() -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
+from migrations.online import create_index
+
 revision = "0005"
 down_revision = "0004"
 branch_labels = None
@@ -12,14 +14,14 @@ depends_on = None
 
 
 def upgrade() -> None:
-    op.create_index(
+    create_index(
         "ix_customers_list_order",
         "customers",
         [sa.literal_column("lower(coalesce(nullif(name, ''), external_id))"), "id"],
     )
-    op.create_index("ix_bills_period_end_id", "bills", ["period_end", "id"])
-    op.create_index("ix_bills_number_or_zero", "bills", [sa.literal_column("coalesce(number, 0)"), "id"])
-    op.create_index(
+    create_index("ix_bills_period_end_id", "bills", ["period_end", "id"])
+    create_index("ix_bills_number_or_zero", "bills", [sa.literal_column("coalesce(number, 0)"), "id"])
+    create_index(
         "ix_bills_number_or_highest", "bills", [sa.literal_column("coalesce(number, 9223372036854775807)"), "id"]
     )
 

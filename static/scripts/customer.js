@@ -26,7 +26,10 @@
   const listen = () => {
     if (stream || document.hidden || !address()) return;
     stream = new EventSource(address());
-    stream.addEventListener("change", changed);
+    stream.addEventListener("change", (event) => {
+      live().querySelector("[name=told]").value = event.data;
+      changed();
+    });
     // Refused (too many watch this link), the page asks now and then; else the browser reconnects by itself.
     stream.addEventListener("error", () => {
       if (stream?.readyState === EventSource.CLOSED) hangUp();

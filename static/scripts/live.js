@@ -130,7 +130,11 @@
       // Only what arrived last is marked as new.
       for (const row of target.querySelectorAll(".fresh")) row.classList.remove("fresh");
     } else {
-      for (const child of fragment.children) child.classList.add("changed");
+      for (const child of fragment.children) {
+        // What the answer to a form brought already comes once more.
+        if (child.id) document.getElementById(child.id)?.remove();
+        child.classList.add("changed");
+      }
     }
   });
 

@@ -107,7 +107,38 @@ def test_the_period_after_one_has_its_shape(earlier: tuple[str, str], zone: str,
     assert following(in_zone(*earlier, zone), zone_named(zone), now) == in_zone(*later, zone)
 
 
-@given(INSTANTS, st.timedeltas(timedelta(minutes=1), LONGEST - timedelta(days=2)), ZONES, st.integers(0, 3_000))
+@pytest.mark.parametrize("length", [timedelta(microseconds=1), timedelta(milliseconds=1), timedelta(milliseconds=7)])
+def test_the_period_after_a_very_short_one_is_found_at_once(length: timedelta) -> None:
+    start, now = utc("2020-02-29T13:37"), utc("2026-11-22T21:00")
+    later = following(Period(start, start + length), zone_named("UTC"), now)
+    assert later.start <= now < later.end
+    assert (later.end - later.start, (later.start - start) % length) == (length, timedelta(0))
+
+
+@pytest.mark.parametrize(
+    ("earlier", "zone", "later"),
+    [
+        # Clocks change within the month, or not.
+        (("2026-10-01T00:00", "2026-11-01T00:00"), "Europe/Berlin", ("2026-11-01T00:00", "2026-12-01T00:00")),
+        (("2026-11-01T00:00", "2026-12-01T00:00"), "Europe/Berlin", ("2026-12-01T00:00", "2027-01-01T00:00")),
+        (("2026-10-01T00:00", "2027-01-01T00:00"), "Europe/Berlin", ("2027-01-01T00:00", "2027-04-01T00:00")),
+        # Clocks change only in the period that follows.
+        (("2027-02-01T00:00", "2027-03-01T00:00"), "Europe/Berlin", ("2027-03-01T00:00", "2027-04-01T00:00")),
+        (("2027-02-01T00:00", "2027-03-01T00:00"), "America/New_York", ("2027-03-01T00:00", "2027-04-01T00:00")),
+        (("2027-02-01T00:00", "2027-03-01T00:00"), "UTC", ("2027-03-01T00:00", "2027-04-01T00:00")),
+        (("2026-11-01T00:00", "2026-12-01T00:00"), "Asia/Tbilisi", ("2026-12-01T00:00", "2027-01-01T00:00")),
+        (("2026-11-01T00:00", "2026-12-01T00:00"), "Asia/Kathmandu", ("2026-12-01T00:00", "2027-01-01T00:00")),
+    ],
+)
+@pytest.mark.parametrize("reader", ["UTC", "Europe/Berlin", "America/Los_Angeles", "Pacific/Auckland"])
+def test_months_are_followed_by_months_wherever_the_reader_is(
+    earlier: tuple[str, str], zone: str, later: tuple[str, str], reader: str
+) -> None:
+    now = utc("2026-11-22T21:00")
+    assert following(in_zone(*earlier, zone), zone_named(reader), now) == in_zone(*later, zone)
+
+
+@given(INSTANTS, st.timedeltas(timedelta(microseconds=1), LONGEST - timedelta(days=2)), ZONES, st.integers(0, 3_000))
 def test_the_period_after_one_is_the_first_that_is_not_over(
     start: datetime, length: timedelta, name: str, days: int
 ) -> None:

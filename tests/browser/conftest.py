@@ -25,7 +25,7 @@ from tests.support.visitor import PASSWORD
 from tests.support.world import build
 from webapp.app import create_app
 from webapp.config import Config
-from webapp.identity import second_factors, users
+from webapp.identity import second_factors, user_changes
 from webapp.identity.roles import Role
 from webapp.identity.sealing import Seal
 
@@ -72,7 +72,7 @@ def chromium() -> Iterator[Browser]:
 @pytest.fixture(scope="module")
 def site(database_url: str, engine: Engine) -> Iterator[str]:
     """The address of a running application with one operator."""
-    users.create(engine, email=f"{Role.OPERATOR}@example.com", password=PASSWORD, role=Role.OPERATOR)
+    user_changes.create(engine, email=f"{Role.OPERATOR}@example.com", password=PASSWORD, role=Role.OPERATOR)
     with served(_app(database_url)) as address:
         yield address
 
@@ -112,13 +112,13 @@ def open_browser(chromium: Browser, site: str, complaints: Complaints) -> Iterat
 def names(engine: Engine, site: str) -> dict[str, str]:
     """Of one of everything, with the site's operator somebody of each role too."""
     for role in (Role.ADMIN, Role.VIEWER):
-        user = users.create(engine, email=f"{role}@example.com", password=PASSWORD, role=role)
+        user = user_changes.create(engine, email=f"{role}@example.com", password=PASSWORD, role=role)
     return {**build(engine, secret_key=SECRET), "user": str(user), "recovery_code": _guarded(engine)}
 
 
 def _guarded(engine: Engine) -> str:
     """A recovery code of an account with a second factor."""
-    user = users.create(engine, email=f"{GUARDED}@example.com", password=PASSWORD, role=Role.OPERATOR)
+    user = user_changes.create(engine, email=f"{GUARDED}@example.com", password=PASSWORD, role=Role.OPERATOR)
     secret = second_factors.new_secret()
     code = pyotp.TOTP(secret).now()
     return second_factors.enrol(engine, Seal(SECRET), by_the_system("test"), user, secret, code)[0]
@@ -149,7 +149,7 @@ def visits(
 def _bare_app(database_url: str) -> Flask:
     """With somebody who can sign in, and nothing else."""
     app = _app(database_url)
-    users.create(
+    user_changes.create(
         app.extensions["pave"].engine, email=f"{Role.OPERATOR}@example.com", password=PASSWORD, role=Role.OPERATOR
     )
     return app

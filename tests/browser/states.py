@@ -1,63 +1,20 @@
 """Every page and every state of one that people meet: what is checked in all of them, and photographed.
 
-A page that isn't here fails `test_states.py`. Steps leave the data as they found it, so that states can be opened in
-any order, each on its own.
+A page that isn't here fails `test_states.py`. States can be opened in any order, each on its own and again: what steps
+change is a bill or an account that is there for it, or one of the crowd.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from enum import StrEnum
-
-from tests.browser.steps import Steps, all_of, dialog, heading, keys, refused, shown, submitted, typed, unfolded
+from tests.browser.sent import SENT
+from tests.browser.state import GUARDED, Place, State, administered, by_anybody, of_none, viewed
+from tests.browser.steps import all_of, dialog, heading, keys, refused, shown, submitted, typed, unfolded
 from tests.support.visitor import PASSWORD
 from webapp.identity.roles import Role
 
 LONG = "Unbreakable" * 12
 PASTED = "Platform fee\t1\t249.00\tUSD\nCard payments\tmany\t0.0029\tEUR\nSettlement reports\t4\t1500\tJPY"
 
-
-class Place(StrEnum):
-    """A running application: as most are, with a rates provider, with no data, with its database out of reach."""
-
-    USUAL = "usual"
-    PROVIDED = "provided"
-    BARE = "bare"
-    CUT_OFF = "cut off"
-
-
-@dataclass(frozen=True, slots=True)
-class State:
-    """`address` is filled with the names of `tests/support/world.py`; `who` is a
-    role, an account, or None for somebody not signed in."""
-
-    name: str
-    address: str
-    steps: Steps | None = None
-    who: str | None = Role.OPERATOR
-    place: Place = Place.USUAL
-
-    def __str__(self) -> str:
-        return self.name
-
-
-def viewed(name: str, address: str, steps: Steps | None = None) -> State:
-    return State(name, address, steps, Role.VIEWER)
-
-
-def administered(name: str, address: str, steps: Steps | None = None) -> State:
-    return State(name, address, steps, Role.ADMIN)
-
-
-def by_anybody(name: str, address: str, steps: Steps | None = None, place: Place = Place.USUAL) -> State:
-    return State(name, address, steps, None, place)
-
-
-def of_none(name: str, address: str, steps: Steps | None = None) -> State:
-    return State(name, address, steps, place=Place.BARE)
-
-
-GUARDED = "guarded"
 STRANGER = {"E-mail": "nobody@example.com", "Password": "wrong"}
 CODE_WANTED = all_of(
     lambda page: page.goto("/session/new"),
@@ -117,6 +74,8 @@ BILL = (
     viewed("bill-empty-read-only", "/bills/{empty}"),
     State("bill-wide", "/bills/{wide}"),
     State("bill-wide-older-lines", "/bills/{wide}", lambda page: page.get_by_role("link", name="Older lines").click()),
+    State("bill-vast", "/bills/{vast}"),
+    State("bill-vast-lines-filtered", "/bills/{vast}?q=fee 99"),
     State("bill-closing", "/bills/{closing}"),
     State("bill-closed", "/bills/{closed}"),
     State("bill-reverse", "/bills/{accruing}", dialog("Reverse Platform fee")),
@@ -229,6 +188,7 @@ CUSTOMERS_PAGE = (
     by_anybody("share-in-yen", "{accruing_share}?currency=JPY"),
     by_anybody("share-empty", "{empty_share}"),
     by_anybody("share-wide", "{wide_share}"),
+    by_anybody("share-vast", "{vast_share}"),
     by_anybody("share-closing", "{closing_share}"),
     by_anybody("share-closed", "{closed_share}"),
     by_anybody("share-unknown", "/b/unknown"),
@@ -246,4 +206,5 @@ STATES = (
     *DESIGN,
     *REFUSALS,
     *CUSTOMERS_PAGE,
+    *SENT,
 )

@@ -22,7 +22,7 @@ from tests.support.served import served
 from tests.support.visitor import PASSWORD
 from webapp.app import create_app
 from webapp.config import Config
-from webapp.identity import users
+from webapp.identity import user_changes
 from webapp.identity.roles import Role
 from webapp.pages.element_ids import element_id
 
@@ -85,6 +85,33 @@ def test_what_one_person_adds_the_other_sees_within_a_second(follow, bill):
     print("seconds until the other page shows a line:", [round(one, 3) for one in took_s])
     assert statistics.median(took_s) < LIVE_S
     expect(part(bob, bill, "totals").locator(".grand")).to_contain_text("12.50 USD")
+
+
+def test_links_are_in_the_timeline_of_every_open_page_once(follow, bill):
+    ann, bob = follow(), follow()
+    shared = "li:has(b:text-is('Shared'))"
+    ann.get_by_role("link", name="Share", exact=True).click()
+    ann.get_by_role("button", name="Create link").click()
+    for page in (ann, bob):
+        expect(part(page, bill, "events").locator(shared)).to_have_count(1)
+    ann.get_by_text("Revoke…").click()
+    ann.get_by_role("button", name="Revoke link").click()
+    for page in (ann, bob):
+        expect(part(page, bill, "events").locator("li").first).to_contain_text("Link revoked")
+    # Each page has asked by now, for what the dialog had brought already too.
+    for page in (ann, bob):
+        expect(part(page, bill, "live").locator("[name=links]")).to_have_value("2")
+        expect(part(page, bill, "events").locator("li")).to_have_count(3)
+
+
+def test_on_a_closed_bill_a_link_is_in_the_timeline_of_the_page_that_made_it(open_browser, bill, engine):
+    bills.request_close(engine, by_the_system("test"), bill.id)
+    closing.close_bill(engine, by_the_system("test"), bill.id, samples=True)
+    page = open_browser()
+    page.goto(f"/bills/{bill.id}")
+    page.get_by_role("link", name="Share", exact=True).click()
+    page.get_by_role("button", name="Create link").click()
+    expect(part(page, bill, "events").locator("li").first).to_contain_text("Shared")
 
 
 def test_what_changed_is_marked_for_some_seconds(follow, bill, add, engine):
@@ -173,7 +200,7 @@ def test_a_lost_connection_is_said_and_comes_back_by_itself(follow, bill, add, c
 
 
 def test_a_page_outlives_the_server_and_follows_the_next_one(chromium, database_url, bill, add, engine, complaints):
-    users.create(engine, email=f"{Role.VIEWER}@example.com", password=PASSWORD, role=Role.VIEWER)
+    user_changes.create(engine, email=f"{Role.VIEWER}@example.com", password=PASSWORD, role=Role.VIEWER)
     settings = Settings(database_url, temporal_address="127.0.0.1:1")
     config = Config(settings, secret_key="a secret of the tests", log_level="ERROR")
     with served(create_app(config)) as address:

@@ -25,7 +25,7 @@ from tests.support.served import served
 from tests.support.visitor import PASSWORD
 from webapp.app import create_app
 from webapp.config import Config
-from webapp.identity import users
+from webapp.identity import user_changes
 from webapp.identity.roles import Role
 
 TEST = by_the_system("test")
@@ -41,7 +41,7 @@ def provider() -> Iterator[RatesProvider]:
 @pytest.fixture(scope="module")
 def provided(site: str, database_url: str, engine: Engine, provider: RatesProvider) -> Iterator[str]:
     """The same system with a provider of rates, and an administrator."""
-    users.create(engine, email=f"{Role.ADMIN}@example.com", password=PASSWORD, role=Role.ADMIN)
+    user_changes.create(engine, email=f"{Role.ADMIN}@example.com", password=PASSWORD, role=Role.ADMIN)
     known = Settings(database_url, temporal_address="127.0.0.1:1", oxr_app_id=provider.app_id, oxr_url=provider.url)
     with served(create_app(Config(known, secret_key=SECRET, log_level="ERROR"))) as address:
         yield address

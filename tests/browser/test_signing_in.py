@@ -23,7 +23,7 @@ from tests.support.served import served
 from tests.support.visitor import PASSWORD
 from webapp.app import create_app
 from webapp.config import Config
-from webapp.identity import api_keys, users
+from webapp.identity import api_keys, user_changes
 from webapp.identity.roles import Role
 from webapp.identity.sessions import RequireTotp
 
@@ -65,7 +65,7 @@ def new_browser(chromium: Browser, site: str, complaints: Complaints) -> Iterato
 def new_user(engine: Engine) -> Callable[[Role], str]:
     def new(role: Role) -> str:
         email = f"{role}-{uuid4().hex[:6]}@example.com"
-        users.create(engine, email=email, password=PASSWORD, role=role)
+        user_changes.create(engine, email=email, password=PASSWORD, role=role)
         return email
 
     return new

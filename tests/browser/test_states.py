@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Set
+from pathlib import Path
+
 from flask import Flask
 from werkzeug.routing import MapAdapter, RequestRedirect
 
@@ -38,6 +41,29 @@ NO_PAGES = {
     "pages.stream_changes",
     "static",
 }
+
+TEMPLATES = Path(__file__).resolve().parents[2] / "templates"
+# What templates are made of; nothing is answered with them alone.
+PARTS = {"charts.html", "customer/layout.html", "dialog.html", "layout.html", "macros.html", "settings/frame.html"}
+
+# Answers that htmx puts into an open page, made of the partials that the page is made of, and what tests them in one.
+FRAGMENTS = {
+    "bills/changes.html": "test_live.py",
+    "bills/listed.html": "test_bills_list.py",
+    "customer/changes.html": "test_customer_page.py",
+    "customer_picker/show.html": "test_new_bill.py",
+    "line_items/added.html": "test_bill_flows.py",
+    "line_items/found.html": "test_bill_flows.py",
+    "line_items/found_older.html": "test_bill_flows.py",
+    "line_items/older.html": "test_bill_page.py",
+    "sessions/signed_in.html": "test_signing_in.py",
+}
+
+
+def templates() -> Set[str]:
+    """Those that pages are rendered from: no parts, which begin with _ or only frame others."""
+    names = {str(file.relative_to(TEMPLATES)) for file in TEMPLATES.rglob("*.html")}
+    return {name for name in names if not name.rpartition("/")[2].startswith("_")} - PARTS
 
 
 def test_every_page_is_among_the_states():

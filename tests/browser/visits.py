@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
-from playwright.sync_api import Browser, BrowserContext, Page, expect
+from flask import template_rendered
+from jinja2 import Template
+from playwright.sync_api import Browser, BrowserContext, Page, Response, expect
 
 from tests.browser.states import GUARDED, Place, State
 from tests.browser.steps import submitted
@@ -20,7 +22,11 @@ SCHEMES = ("light", "dark")
 
 
 class Visits:
-    """`addresses` are where the places are; `names` fill the addresses of states."""
+    """`addresses` are where the places are; `names` fill the addresses of states.
+
+    `opened` are the names of the states that were visited, `rendered` the templates that were answered with, and
+    `policies` the addresses of the last visit with the content security policies they came with.
+    """
 
     def __init__(
         self,
@@ -34,17 +40,25 @@ class Visits:
         self._addresses = addresses
         self._names = names
         self._contexts: dict[tuple[Place, str | None, bool], BrowserContext] = {}
+        self.opened: set[str] = set()
+        self.rendered: set[str] = set()
+        self.policies: list[tuple[str, str]] = []
+        # The places are applications of this process.
+        template_rendered.connect(self._rendered)
 
     @contextmanager
     def visit(self, state: State, *, script: bool = True) -> Iterator[Page]:
         """The page in its state, of the usual width, light, with nothing moving."""
         page = self.context(state.place, state.who, script=script).new_page()
+        self.policies.clear()
+        page.on("response", self._answered)
         try:
             page.set_viewport_size({"width": USUAL, "height": HEIGHT})
             page.emulate_media(color_scheme="light", reduced_motion="reduce")
             page.goto(self.address(state))
             if state.steps:
                 state.steps(page)
+            self.opened.add(state.name)
             yield page
         finally:
             page.close()
@@ -73,6 +87,13 @@ class Visits:
             submitted("Sign in", {"Code": self._names["recovery_code"]})(page)
         expect(page.get_by_role("navigation", name="Main")).to_be_visible()
         page.close()
+
+    def _answered(self, answer: Response) -> None:
+        if answer.request.is_navigation_request():
+            self.policies.append((answer.url, answer.headers.get("content-security-policy", "")))
+
+    def _rendered(self, _sender: object, *, template: Template, **_context: object) -> None:
+        self.rendered.add(template.name or "")
 
     def end(self) -> None:
         for context in self._contexts.values():

@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import Engine
 
 from billing.ledger import bill_list
-from webapp.identity import api_keys, users
+from webapp.identity import api_keys, user_changes, users
 from webapp.identity.roles import Role
 
 
@@ -67,7 +67,7 @@ def test_or_is_made_and_printed(pave, engine: Engine):
 
 
 def test_somebody_is_disabled_and_enabled_again(pave, engine: Engine):
-    users.create(engine, email="eva@example.com", password="a long password", role=Role.VIEWER)
+    user_changes.create(engine, email="eva@example.com", password="a long password", role=Role.VIEWER)
 
     assert pave("users", "disable", "EVA@example.com").returncode == 0
     assert users.verified(engine, "eva@example.com", "a long password") is None
@@ -76,7 +76,7 @@ def test_somebody_is_disabled_and_enabled_again(pave, engine: Engine):
 
 
 def test_somebody_who_lost_everything_gets_a_new_password_and_no_second_factor(pave, engine: Engine):
-    users.create(engine, email="lost@example.com", password="a long password", role=Role.ADMIN)
+    user_changes.create(engine, email="lost@example.com", password="a long password", role=Role.ADMIN)
 
     done = pave("users", "reset-password", "lost@example.com")
 

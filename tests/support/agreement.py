@@ -21,7 +21,7 @@ from billing import money
 from tests.support.integrator import Integrator
 from tests.support.stack import Stack
 from tests.support.visitor import PASSWORD
-from webapp.identity import users
+from webapp.identity import user_changes
 from webapp.identity.roles import Role
 from workflows.bill import BillWorkflow
 from workflows.connection import connect
@@ -39,7 +39,7 @@ class Staff:
         self.session = requests.Session()
         self.session.trust_env = False
         email = f"{uuid4().hex}@example.com"
-        users.create(stack.engine, email=email, password=PASSWORD, role=Role.ADMIN)
+        user_changes.create(stack.engine, email=email, password=PASSWORD, role=Role.ADMIN)
         form = {"email": email, "password": PASSWORD, "csrf_token": self.page("/session/new").fields["csrf_token"]}
         signed_in = self.session.post(self._url + "/session", data=form, timeout=20, allow_redirects=False)
         assert signed_in.status_code == 303, signed_in.text

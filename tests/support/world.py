@@ -1,4 +1,8 @@
-"""One of everything that pages show, made once: bills in every condition, customers, rates, ten thousand rows."""
+"""One of everything that pages show, made once: bills in every condition, customers, rates, ten thousand rows.
+
+The bill named "spare" is for tests that change it; "thousand" has a thousand lines, "vast"
+ten thousand.
+"""
 
 from __future__ import annotations
 
@@ -21,6 +25,7 @@ from webapp.identity import api_keys
 from webapp.identity.roles import Role
 
 ROWS = 10_000
+BATCH = 1_000
 LONG_NAME = (
     "Gesellschaft für Donaudampfschifffahrtselektrizitätenhauptbetriebswerkbau & Söhne Internationale Beteiligungen"
 )
@@ -72,7 +77,14 @@ def _bills(engine: Engine) -> dict[str, Bill]:
     known = _customer(engine, "mtkvari-freight", "Mtkvari Freight LLC")
     broad = _customer(engine, "c" * 200, LONG_NAME)
     made = {name: _bill(engine, known) for name in ("accruing", "closing", "closed")}
-    return made | {"empty": _bill(engine, "halden-optics"), "wide": _bill(engine, broad)}
+    others = {
+        "empty": "halden-optics",
+        "wide": broad,
+        "spare": "spare-parts",
+        "thousand": "thousand-calls",
+        "vast": "vast-telemetry",
+    }
+    return made | {name: _bill(engine, customer) for name, customer in others.items()}
 
 
 def _fill(engine: Engine, made: Mapping[str, Bill]) -> LineItem:
@@ -83,6 +95,9 @@ def _fill(engine: Engine, made: Mapping[str, Bill]) -> LineItem:
         _add(engine, made["closed"], line)
     for line in (*BROAD_LINES, *((f"Day {n + 1}", "1", "0.333", DEFAULT_CURRENCIES[n % 12]) for n in range(55))):
         _add(engine, made["wide"], line)
+    _add_batch(engine, made["thousand"], range(1, BATCH + 1))
+    for start in range(0, ROWS, BATCH):
+        _add_batch(engine, made["vast"], range(start + 1, start + BATCH + 1))
     for name in ("closing", "closed"):
         bills.request_close(engine, _integrator(), made[name].id)
     closing.close_bill(engine, _integrator(), made["closed"].id, samples=True)
@@ -91,6 +106,11 @@ def _fill(engine: Engine, made: Mapping[str, Bill]) -> LineItem:
 
 def _add(engine: Engine, bill: Bill, line: tuple[str, str, str, str]) -> LineItem:
     return line_items.add(engine, _integrator(), bill.id, LineItemDraft.parse(*line, offered=DEFAULT_CURRENCIES))[1]
+
+
+def _add_batch(engine: Engine, bill: Bill, numbers: range) -> None:
+    drafts = [LineItemDraft.parse(f"Fee {n}", "1", "0.333", "USD", offered=DEFAULT_CURRENCIES) for n in numbers]
+    line_items.add_all(engine, _integrator(), bill.id, [line_items.entry(draft, None) for draft in drafts])
 
 
 def _share(engine: Engine, bill: Bill, secret_key: str) -> str:

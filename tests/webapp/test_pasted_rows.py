@@ -46,6 +46,35 @@ def test_columns_stand_where_the_heading_says_and_others_are_left_out():
     assert lines(text) == ["Fee: 3 x 2 USD"]
 
 
+@pytest.mark.parametrize(
+    ("heading", "row"),
+    [
+        ("Number|Description|Quantity|Price", "1|Fee|50|2"),
+        ("Rate|Description|Quantity|Unit price", "1|Fee|50|2"),
+        ("Item|Description|Quantity|Price", "1|Fee|50|2"),
+        ("Units|Description|Qty|Price", "1|Fee|50|2"),
+        ("Price|Fee|Service|Count|Price per unit", "100|7|Fee|50|2"),
+    ],
+)
+def test_of_columns_that_fit_the_one_that_fits_best_is_taken_wherever_it_stands(heading, row):
+    text = f"{heading}\n{row}".replace("|", "\t")
+    assert lines(text, usual="USD") == ["Fee: 50 x 2 USD"]
+
+
+@pytest.mark.parametrize(
+    ("heading", "sentence"),
+    [
+        ("Description,Qty,Quantity,Price", "“Qty” and “Quantity” could each be the quantity; keep one"),
+        ("Description,Quantity,Price,Rate", "“Price” and “Rate” could each be the unit price; keep one"),
+        ("Item,Service,Qty,Price", "“Item” and “Service” could each be the description; keep one"),
+        ("Number,Description,Price", "the heading names no quantity"),
+    ],
+)
+def test_a_heading_that_fits_in_two_ways_or_only_seems_to_is_refused(heading, sentence):
+    with pytest.raises(InvalidArgument, match=sentence):
+        parse(f"{heading}\n1,2,3,4", usual="USD")
+
+
 def test_a_heading_without_a_price_says_so():
     with pytest.raises(InvalidArgument, match="the heading names no unit price"):
         parse("Description,Quantity,Currency\nFee,1,USD")
@@ -114,11 +143,35 @@ def test_a_number_with_two_meanings_is_refused_and_both_are_named(typed, grouped
         plain_number(typed, "unit_price")
 
 
-def test_beside_a_decimal_comma_a_point_before_three_digits_has_two_meanings():
-    first, second = parse("Fee\t1.840\t2\tUSD\nFee\t1\t0,5\tUSD")
-    assert "could mean 1840 or 1.84" in str(first.refusal)
-    assert second.draft.unit_price == Decimal("0.5")
-    assert parse("Fee\t1.840\t2\tUSD")[0].draft.quantity == Decimal("1.84")
+@pytest.mark.parametrize("other", ["0,5", "1.234,5", "7", "1.234.567"])
+def test_a_point_before_three_digits_has_two_meanings_if_nothing_else_says_which(other):
+    rows = parse(f"Fee\t1.840\t2\tUSD\nFee\t1\t{other}\tUSD")
+    assert "quantity 1.840 could mean 1840 or 1.84; write which" in str(rows[0].refusal)
+
+
+def test_two_points_before_three_digits_say_nothing_about_each_other():
+    assert ["could mean" in line for line in lines("Fee\t1.500\t2.250\tUSD\nFee\t1\t2.250\tUSD")] == [True, True]
+    assert "could mean 1500 or 1.5" in str(parse("Fee;1.500;2;USD")[0].refusal)
+
+
+@pytest.mark.parametrize("other", ["0.5", "12.50", "0.125", "1,234.5", "1,234.567", "1234.567", "1 234.567"])
+def test_a_point_is_a_decimal_point_where_another_number_shows_it(other):
+    first, second = parse(f"Fee\t1.840\t2\tUSD\nFee\t1\t{other}\tUSD")
+    assert first.draft.quantity == Decimal("1.84")
+    assert second.draft is not None
+
+
+def test_a_point_is_a_decimal_point_between_commas():
+    assert lines("Fee,1.840,2,USD") == ["Fee: 1.84 x 2 USD"]
+    assert "could mean 1840 or 1.84" in lines('Fee,1.840,"0,5",USD')[0]
+
+
+def test_a_price_below_one_has_one_meaning():
+    assert lines("Fee\t1\t0.125\tUSD") == ["Fee: 1 x 0.125 USD"]
+
+
+def test_a_point_beside_both_signs_has_two_meanings():
+    assert "could mean 1840 or 1.84" in lines("Fee\t1.840\t0,5\tUSD\nFee\t1\t0.5\tUSD")[0]
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ from tests.support.visitor import PASSWORD, Visitor
 from tests.workflows.conftest import BillHandle, move_clock, serving, state_when
 from webapp.app import create_app
 from webapp.config import Config
-from webapp.identity import users
+from webapp.identity import user_changes
 from webapp.identity.roles import Role
 from workflows.bill import BillWorkflow
 from workflows.messages import BillLife, figures_of
@@ -262,7 +262,7 @@ def page_of(settings: Settings, engine: Engine, bill: Bill) -> str:
     """The bill's page as staff read it."""
     app = create_app(Config(settings, secret_key="a secret of the tests"))
     email = f"{uuid4().hex}@example.com"
-    users.create(engine, email=email, password=PASSWORD, role=Role.VIEWER)
+    user_changes.create(engine, email=email, password=PASSWORD, role=Role.VIEWER)
     visitor = Visitor(app.test_client()).signed_in(email)
     visitor.open(f"/bills/{bill.id}")
     app.extensions["pave"].engine.dispose()

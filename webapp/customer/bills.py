@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from uuid import UUID
 
 from flask import Response, request, url_for
 from flask.typing import ResponseReturnValue
@@ -14,7 +15,7 @@ from webapp.customer.tokens import link_id_of
 from webapp.documents import document
 from webapp.documents.answers import csv_answer, pdf_answer
 from webapp.documents.document import Document
-from webapp.documents.pdf import MOST_LINES, TooManyLines
+from webapp.documents.pdf import MOST_LINES, TakesTooLong, TooManyLines
 from webapp.identity.access import public
 from webapp.live.streams import stream
 from webapp.pages.inputs import position
@@ -24,6 +25,7 @@ from webapp.system import system
 LINES_A_PAGE = 100
 STREAMS_A_LINK = 8
 TOO_LONG = ("This bill is too long for a PDF", f"It has more than {MOST_LINES:,} lines. The CSV file has all of them.")
+TOO_SLOW = ("This PDF takes too long to make", "The CSV file has all lines of the bill.")
 EVERY_OTHER_METHOD = ["POST", "PUT", "PATCH", "DELETE"]
 
 
@@ -59,13 +61,26 @@ def show_bill(token: str) -> ResponseReturnValue:
 @public
 def show_changes(token: str) -> ResponseReturnValue:
     """What an open page shows anew; 204 when it is still right."""
-    document_ = _document(_link(token))
+    link = _link(token)
+    if _is_seen(link.bill_id):
+        return Response(status=204)
+    document_ = _document(link)
     if document_.seen == request.args.get("seen"):
         return Response(status=204)
     response = _rendered("customer/changes.html", token, document_)
     code, after = document_.conversion.to.code, position(request.args, "after") or None
     response.headers["HX-Replace-Url"] = url_for("customer.show_bill", token=token, currency=code, after=after)
     return response
+
+
+def _is_seen(bill_id: UUID) -> bool:
+    """Asked every few seconds for each open page: costs two small queries, or one where a stream of the bill is open
+    here. `told`: what the page's stream told it of, which this process may not have heard of yet."""
+    here, asked = system(), request.args
+    standing = here.live.standing(bill_id, at_least=position(asked, "told") or 0)
+    if standing.is_closed:
+        return False
+    return asked.get("seen") == document.seen_of(here, bill_id, standing, asked.get("currency", ""))
 
 
 @customer.get("/<token>/stream")
@@ -87,9 +102,11 @@ def show_stream(token: str) -> ResponseReturnValue:
 def download_pdf(token: str) -> ResponseReturnValue:
     link = _link(token)
     try:
-        return pdf_answer(system(), link.bill_id, request.args.get("currency"))
+        return pdf_answer(system(), link.bill_id, request.args.get("currency"), viewer=f"link:{link.id}")
     except TooManyLines:
         return notice(409, *TOO_LONG)
+    except TakesTooLong:
+        return notice(503, *TOO_SLOW)
 
 
 @customer.get("/<token>/lines.csv")

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from flask import Blueprint, Response, make_response, render_template
+from flask import Blueprint, Flask, Response, make_response, render_template, request
 from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import HTTPException
 
@@ -29,14 +29,29 @@ NOTICES = {
 customer = Blueprint("customer", __name__, url_prefix=PATH)
 
 
-@customer.after_request
-def keep_to_yourself(response: Response) -> Response:
-    headers = response.headers
-    headers["Cache-Control"] = "no-store"
-    headers["Referrer-Policy"] = "no-referrer"
-    headers["X-Robots-Tag"] = "noindex, nofollow, noarchive"
-    headers["Cross-Origin-Resource-Policy"] = "same-origin"
-    return response
+def keep_to_yourself(app: Flask) -> None:
+    """By the address: what no route answers belongs to no blueprint. Whatever method or path somebody tries there,
+    the answer is that of a mistyped link."""
+
+    @app.before_request
+    def answer_unroutable() -> Response | None:
+        # Flask itself would list the methods of a route to whoever asks for its OPTIONS.
+        unroutable = request.routing_exception is not None or request.method == "OPTIONS"
+        return notice(404, *NOTICES[404]) if _is_ours() and unroutable else None
+
+    @app.after_request
+    def add_headers(response: Response) -> Response:
+        if _is_ours():
+            headers = response.headers
+            headers["Cache-Control"] = "no-store"
+            headers["Referrer-Policy"] = "no-referrer"
+            headers["X-Robots-Tag"] = "noindex, nofollow, noarchive"
+            headers["Cross-Origin-Resource-Policy"] = "same-origin"
+        return response
+
+
+def _is_ours() -> bool:
+    return request.path == PATH or request.path.startswith(f"{PATH}/")
 
 
 def render(template: str, *, status: int = 200, **context: Any) -> Response:

@@ -9,16 +9,20 @@ from flask import Response
 from webapp.documents import document
 from webapp.documents.document import Document
 from webapp.documents.line_items_csv import csv_of
-from webapp.documents.pdf import MOST_LINES, TooManyLines, pdf_of
+from webapp.documents.pdf import MOST_LINES, TooManyLines, pdf_of, place
 from webapp.system import System
 
 
-def pdf_answer(system: System, bill_id: UUID, currency: str | None) -> Response:
-    """Raises BillNotFound, TooManyLines, TooManyDocuments."""
+def pdf_answer(system: System, bill_id: UUID, currency: str | None, *, viewer: str) -> Response:
+    """`viewer` names whose requests count together.
+
+    Raises BillNotFound, TooManyLines, TooManyDocuments, TakesTooLong.
+    """
     if document.read(system, bill_id, limit=0).bill.item_count > MOST_LINES:
         raise TooManyLines
-    whole = document.read(system, bill_id, currency=currency, limit=MOST_LINES)
-    return _download(Response(pdf_of(system, whole), mimetype="application/pdf"), whole, "pdf")
+    with place(viewer):
+        whole = document.read(system, bill_id, currency=currency, limit=MOST_LINES)
+        return _download(Response(pdf_of(system, whole), mimetype="application/pdf"), whole, "pdf")
 
 
 def csv_answer(system: System, bill_id: UUID) -> Response:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from billing.bill import Bill, LineItem, Seller
+from billing.bill import Bill, BillStatus, LineItem, Seller
 from billing.ledger import documents
 from billing.ledger.documents import DocumentedBill
+from billing.ledger.standings import Standing
 from billing.rates import Conversion
 from webapp.pages.shown import ShownTotals, shown_totals
 from webapp.rates import RatesInUse
@@ -43,6 +43,7 @@ class Document:
     lines: Sequence[DocumentLine]
     totals: ShownTotals
     now: datetime
+    names: str
 
     @property
     def rates(self) -> RatesInUse:
@@ -63,9 +64,7 @@ class Document:
     @property
     def standing(self) -> str:
         """accruing, closing (nothing is added any more) or closed."""
-        if self.bill.is_closed:
-            return "closed"
-        return "accruing" if self.bill.is_open and self.now < self.bill.period.end else "closing"
+        return _standing(self.bill.status, self.bill.period.end, self.now)
 
     @property
     def as_of(self) -> datetime:
@@ -80,15 +79,30 @@ class Document:
     @property
     def seen(self) -> str:
         """Stands for everything on an open page that may change by itself."""
-        snapshot = self.rates.snapshot.id if self.rates.snapshot else "none"
-        names = zlib.crc32(repr((self.seller, self.bill.customer)).encode())
-        parts = (self.bill.version, snapshot, self.rates.stale, self.standing, self.conversion.to.code, names)
-        return "~".join(str(part) for part in parts)
+        return _seen(self.bill.version, self.rates, self.standing, self.conversion.to.code, self.names)
 
     @property
     def file_name(self) -> str:
         """Without an ending."""
         return f"bill-{self.bill.number}" if self.bill.number else f"open-bill-{self.bill.id}"
+
+
+def seen_of(system: System, bill_id: UUID, standing: Standing, currency: str) -> str:
+    """`Document.seen` of a bill that isn't closed, known without reading it."""
+    rates = system.rates.current()
+    state = _standing(standing.status, standing.period_end, rates.as_of)
+    return _seen(standing.version, rates, state, currency, documents.names_version(system.engine, bill_id))
+
+
+def _seen(version: int, rates: RatesInUse, standing: str, currency: str, names: str) -> str:
+    snapshot = rates.snapshot.id if rates.snapshot else "none"
+    return "~".join(str(part) for part in (version, snapshot, rates.stale, standing, currency, names))
+
+
+def _standing(status: str, period_end: datetime, now: datetime) -> str:
+    if status == BillStatus.CLOSED:
+        return "closed"
+    return "accruing" if status == BillStatus.OPEN and now < period_end else "closing"
 
 
 def read(
@@ -101,6 +115,8 @@ def read(
     fresh_after: int | None = None,
 ) -> Document:
     """`currency` as somebody asked for it: what isn't offered gives the usual one. Raises BillNotFound."""
+    # Before the names themselves: a change in between is one that the page has yet to see.
+    names = documents.names_version(system.engine, bill_id)
     found = documents.read(system.engine, bill_id, after=after, limit=limit)
     return Document(
         bill=found.bill,
@@ -108,6 +124,7 @@ def read(
         lines=_lines(found, fresh_after),
         totals=shown_totals(system, found.bill, _offered(system, found.bill, currency)),
         now=found.now,
+        names=names,
     )
 
 

@@ -7,7 +7,9 @@ import json
 import subprocess
 import sys
 import threading
-from collections import OrderedDict
+from collections import Counter, OrderedDict
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -25,6 +27,8 @@ PROGRAM = Path(__file__).with_name("typesetting.py")
 MOST_LINES = 5_000
 AT_ONCE = 1
 WAITING = 4
+# One of a viewer's is made while another waits: whoever asks for a bill in every currency leaves room for others.
+A_VIEWER = 2
 WITHIN_S = 25.0
 KEPT_BYTES = 24 * 1024 * 1024
 
@@ -38,6 +42,34 @@ class TooManyDocuments(ResourceExhausted):
 
 class TooManyLines(Exception):
     """The bill has more lines than a PDF is made of."""
+
+
+class TakesTooLong(Exception):
+    """Typesetting this bill was given up; to try again at once would take as long."""
+
+
+class Places:
+    """Who has a PDF made or waits for it, and few of them: each holds a thread of the web process."""
+
+    def __init__(self, most: int, a_viewer: int) -> None:
+        self._most = most
+        self._a_viewer = a_viewer
+        self._taken: Counter[str] = Counter()
+        self._lock = threading.Lock()
+
+    @contextmanager
+    def one(self, viewer: str) -> Iterator[None]:
+        """Raises TooManyDocuments, at once."""
+        with self._lock:
+            if self._taken.total() >= self._most or self._taken[viewer] >= self._a_viewer:
+                raise TooManyDocuments
+            self._taken[viewer] += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._taken[viewer] -= 1
+                self._taken += Counter()  # forgets who has none any more
 
 
 class Kept:
@@ -62,11 +94,16 @@ class Kept:
 
 _kept = Kept()
 _presses = threading.BoundedSemaphore(AT_ONCE)
-_queue = threading.BoundedSemaphore(AT_ONCE + WAITING)
+_places = Places(AT_ONCE + WAITING, A_VIEWER)
+
+
+def place(viewer: str) -> AbstractContextManager[None]:
+    """To be taken before a bill's lines are read: what is refused has cost nothing. Raises TooManyDocuments."""
+    return _places.one(viewer)
 
 
 def pdf_of(system: System, document: Document) -> bytes:
-    """Of all lines of the bill. Raises TooManyLines, TooManyDocuments."""
+    """Of all lines of the bill, for who has a place. Raises TooManyLines, TooManyDocuments, TakesTooLong."""
     if document.bill.item_count > MOST_LINES:
         raise TooManyLines
     order = _order(system, document)
@@ -75,18 +112,12 @@ def pdf_of(system: System, document: Document) -> bytes:
 
 
 def _made(key: str, order: bytes) -> bytes:
-    """Whoever waits holds a thread of the web process: so few wait, the others are told to come back."""
-    if not _queue.acquire(blocking=False):
+    if not _presses.acquire(timeout=WITHIN_S):
         raise TooManyDocuments
     try:
-        if not _presses.acquire(timeout=WITHIN_S):
-            raise TooManyDocuments
-        try:
-            pdf = _kept.find(key) or _typeset(order)
-        finally:
-            _presses.release()
+        pdf = _kept.find(key) or _typeset(order)
     finally:
-        _queue.release()
+        _presses.release()
     _kept.keep(key, pdf)
     return pdf
 
@@ -99,7 +130,7 @@ def _typeset(order: bytes) -> bytes:
             command, input=order, capture_output=True, timeout=WITHIN_S, check=True, env={}
         )
     except subprocess.TimeoutExpired as late:
-        raise TooManyDocuments from late
+        raise TakesTooLong from late
     return done.stdout
 
 

@@ -12,10 +12,11 @@ from webapp.identity.caller import Caller
 from webapp.identity.roles import Role
 
 View = TypeVar("View", bound=Callable[..., Any])
-Authenticate = Callable[[], Caller | None]
+Authenticate = Callable[..., Caller | None]
 
 _DECLARATION = "access_declared"
 _FOR_ENROLMENT = "open_before_enrolment"
+_BY_ITSELF = "asked_by_itself"
 PUBLIC = "public"
 
 
@@ -52,6 +53,12 @@ def open_before_enrolment(view: View) -> View:
     return view
 
 
+def asked_by_itself(view: View) -> View:
+    """Open pages ask for this without anybody there: it keeps no session from ending."""
+    setattr(view, _BY_ITSELF, True)
+    return view
+
+
 def declared(app: Flask, endpoint: str) -> Role | str | None:
     """A role, PUBLIC, or None for a route that declares nothing."""
     return getattr(app.view_functions[endpoint], _DECLARATION, None)
@@ -65,17 +72,20 @@ def refuse_undeclared(app: Flask) -> None:
 
 
 def guard(app: Flask, *, api: Authenticate, pages: Authenticate) -> None:
-    """Lets in who may come in, before anything else looks at the request."""
+    """Lets in who may come in, before anything else looks at the request.
+
+    `pages` takes `is_sighting`, whether somebody is there.
+    """
 
     @app.before_request
     def admit() -> None:
         if request.endpoint is None or request.method == "OPTIONS":
             return  # nothing will run: no such route, or the list of its methods
-        needed = declared(current_app, request.endpoint)
-        authenticate = api if request.blueprint == "api" else pages
+        needed, view = declared(current_app, request.endpoint), current_app.view_functions[request.endpoint]
         if needed != PUBLIC:
-            g.caller = _admitted(authenticate(), needed)
-            if g.caller.must_enrol and not hasattr(current_app.view_functions[request.endpoint], _FOR_ENROLMENT):
+            found = api() if request.blueprint == "api" else pages(is_sighting=not hasattr(view, _BY_ITSELF))
+            g.caller = _admitted(found, needed)
+            if g.caller.must_enrol and not hasattr(view, _FOR_ENROLMENT):
                 raise SecondFactorNeeded
 
 

@@ -1,24 +1,24 @@
 """How often something may be tried: counted in the database, so that all processes count together.
 
-An attempt is counted before it is made, in one statement: however many arrive at once, no more than the limit are
-made, and a right password after the limit waits like a wrong one. Where the counts can't be kept, nothing may be
-tried: they are in the database that knows the passwords, so little is lost by it.
+An attempt is counted before it is made, in one transaction: however many arrive at once, no more than the limit are
+made, and a right password after the limit waits like a wrong one. One that is refused under any limit counts under
+none: who waits for a narrow one can't use up a wider one, at which others would wait too. Where the counts can't be
+kept, nothing may be tried: they are in the database that knows the passwords, so little is lost by it.
 """
 
 from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from ipaddress import IPv6Address, ip_address
 
-import psycopg
-from sqlalchemy import Engine
+from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import SQLAlchemyError
 
-from billing.errors import ResourceExhausted, Unavailable
-from billing.ledger.database import rows
+from billing.errors import IdempotencyInProgress, ResourceExhausted, Unavailable
+from billing.ledger.database import rows, transaction
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,48 +53,62 @@ class TooManyAttempts(ResourceExhausted):
         self.retry_after_s = retry_after_s
 
 
-# Sorted, so that two statements lock rows in the same order.
+# Changes nothing where the limit is reached.
 _COUNT = """
     INSERT INTO attempts AS a (key, count, ends_at)
-    SELECT key, 1, clock_timestamp() + make_interval(secs => seconds)
-    FROM unnest(%s::bytea[], %s::double precision[]) AS tried (key, seconds) ORDER BY key
+    VALUES (%s, 1, clock_timestamp() + make_interval(secs => %s))
     ON CONFLICT (key) DO UPDATE SET
         count = CASE WHEN a.ends_at <= clock_timestamp() THEN 1 ELSE a.count + 1 END,
         ends_at = CASE WHEN a.ends_at <= clock_timestamp() THEN excluded.ends_at ELSE a.ends_at END
-    RETURNING key, count, extract(epoch FROM ends_at - clock_timestamp())::double precision AS wait_s
+    WHERE a.ends_at <= clock_timestamp() OR a.count < %s
+    RETURNING key
+"""
+_WAIT_S = """
+    SELECT max(extract(epoch FROM a.ends_at - clock_timestamp()))::double precision
+    FROM attempts a JOIN unnest(%s::bytea[], %s::bigint[]) AS tried (key, most) USING (key)
+    WHERE a.count >= tried.most
 """
 _FORGET_OLD = """
     DELETE FROM attempts WHERE key IN
         (SELECT key FROM attempts WHERE ends_at < clock_timestamp() LIMIT 100 FOR UPDATE SKIP LOCKED)
-    RETURNING key
 """
-_GIVE_BACK = """
-    UPDATE attempts SET count = count - 1 WHERE key IN
-        (SELECT key FROM attempts WHERE key = ANY(%s::bytea[]) AND count > 0 ORDER BY key FOR UPDATE)
-    RETURNING key
-"""
+_GIVE_BACK = "UPDATE attempts SET count = count - 1 WHERE key = %s AND count > 0 RETURNING key"
 _FORGET = "DELETE FROM attempts WHERE key = %s RETURNING key"
 
 
 def count(engine: Engine, *tried: Counted) -> None:
     """Counts an attempt, under each limit. Raises TooManyAttempts when it is one too many for any of them."""
-    limits = {counted.key: counted.limit for counted in tried}
-    seconds = [limit.window.total_seconds() for limit in limits.values()]
     try:
-        counts = rows(engine, _COUNT, (list(limits), seconds))
-    except psycopg.Error as error:
+        with transaction(engine) as connection:
+            _count(connection, tried)
+    except (SQLAlchemyError, IdempotencyInProgress) as error:
         raise Unavailable from error
-    waits = [row.wait_s for row in counts if row.count > limits[bytes(row.key)].attempts]
-    if waits:
-        raise TooManyAttempts(max(1, math.ceil(max(waits))))
 
 
-def succeeded(engine: Engine, *, forget: Counted, give_back: Sequence[Counted] = ()) -> None:
-    """What succeeded was no attempt to get in: those before it are forgotten, or it alone isn't counted."""
+def _count(connection: Connection, tried: tuple[Counted, ...]) -> None:
+    """The roomiest limit first: all lock rows in that order, and where a whole network waits no row is made.
+
+    What is over is deleted along with it, faster than it can come: a table that anybody can fill stays small.
+    """
+    for counted in sorted(tried, key=lambda counted: (-counted.limit.attempts, counted.key)):
+        limit = counted.limit
+        values = (counted.key, limit.window.total_seconds(), limit.attempts)
+        if connection.exec_driver_sql(_COUNT, values).one_or_none() is None:
+            reached = ([counted.key for counted in tried], [counted.limit.attempts for counted in tried])
+            wait_s = connection.exec_driver_sql(_WAIT_S, reached).scalar_one()
+            raise TooManyAttempts(max(1, math.ceil(wait_s or 0)))
+    connection.exec_driver_sql(_FORGET_OLD)
+
+
+def succeeded(engine: Engine, *, forget: Counted) -> None:
+    """What succeeded was no attempt to get in, and those before it were by the same person."""
     rows(engine, _FORGET, (forget.key,))
-    if give_back:
-        rows(engine, _GIVE_BACK, ([counted.key for counted in give_back],))
-    rows(engine, _FORGET_OLD, ())
+
+
+def give_back(engine: Engine, *tried: Counted) -> None:
+    """One that was counted and wasn't made, or that succeeded."""
+    for counted in tried:
+        rows(engine, _GIVE_BACK, (counted.key,))
 
 
 def network(address: str | None) -> str:

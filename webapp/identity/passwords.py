@@ -7,18 +7,22 @@ characters, which only make them harder to remember.
 from __future__ import annotations
 
 import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from threading import BoundedSemaphore
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
-from billing.errors import InvalidArgument
+from billing.errors import InvalidArgument, ResourceExhausted
 
 SHORTEST = 12
 LONGEST = 1_000
-# A hash takes 64 MB: this many at a time, however many sign in at once.
+# A hash takes 64 MB: this many at a time, however many sign in at once. The others wait, but not for long: each
+# keeps a thread of the server from all other requests.
 _AT_A_TIME = BoundedSemaphore(4)
+LONGEST_WAIT_S = 2.0
 _hasher = PasswordHasher()
 
 # What long passwords that are tried first are made of; digits and signs around them add nothing.
@@ -33,18 +37,26 @@ _WELL_KNOWN = frozenset(_WORDS.split())
 _ROWS = ("01234567890123456789", "98765432109876543210", "abcdefghijklmnopqrstuvwxyz", "qwertyuiopasdfghjklzxcvbnm")
 
 
+class Busy(ResourceExhausted):
+    """More passwords are being looked at than there is room for."""
+
+    reason = "passwords_busy"
+    default_message = "too many people sign in at this moment: try again in a few seconds"
+    retry_after_s = 5
+
+
 def generated() -> str:
     """One for somebody else, who should change it."""
     return secrets.token_urlsafe(15)
 
 
 def hash_password(password: str, *, email: str = "", field: str = "password") -> str:
-    """Raises InvalidArgument, naming the field, for one that is too short or would be guessed first."""
+    """Raises InvalidArgument, naming the field, for one that is too short or would be guessed first; Busy."""
     if not SHORTEST <= len(password) <= LONGEST:
         raise InvalidArgument(f"password must have at least {SHORTEST} and at most {LONGEST} characters", field=field)
     if is_guessed_first(password, email):
         raise InvalidArgument("password is one of those that are guessed first", field=field)
-    with _AT_A_TIME:
+    with _a_turn():
         return _hasher.hash(password)
 
 
@@ -62,11 +74,11 @@ def is_guessed_first(password: str, email: str = "") -> bool:
 
 
 def matches(password_hash: str | None, password: str) -> bool:
-    """Takes equally long without a hash to compare with: whether somebody exists can't be timed."""
-    nobodys_hash = _nobodys_hash()
+    """Takes equally long without a hash to compare with: whether somebody exists can't be timed. Raises Busy."""
     if len(password) > LONGEST:
         return False
-    with _AT_A_TIME:
+    with _a_turn():
+        nobodys_hash = _nobodys_hash()
         try:
             return _hasher.verify(password_hash or nobodys_hash, password) and bool(password_hash)
         except (VerificationError, InvalidHashError):
@@ -79,9 +91,19 @@ def is_outdated(password_hash: str) -> bool:
 
 
 def rehashed(password: str) -> str:
-    """Of a password that fits already, whatever new ones must be like."""
-    with _AT_A_TIME:
+    """Of a password that fits already, whatever new ones must be like. Raises Busy."""
+    with _a_turn():
         return _hasher.hash(password)
+
+
+@contextmanager
+def _a_turn() -> Iterator[None]:
+    if not _AT_A_TIME.acquire(timeout=LONGEST_WAIT_S):
+        raise Busy
+    try:
+        yield
+    finally:
+        _AT_A_TIME.release()
 
 
 @cache

@@ -107,8 +107,13 @@ _LOOK_UP = """
 """
 
 
-def authenticate(engine: Engine, require_totp: RequireTotp = RequireTotp.NOBODY) -> Caller | None:
-    """Whose session this browser has; None when it has none, one that ended, or one that awaits a code."""
+def authenticate(
+    engine: Engine, require_totp: RequireTotp = RequireTotp.NOBODY, *, is_sighting: bool = True
+) -> Caller | None:
+    """Whose session this browser has; None when it has none, one that ended, or one that awaits a code.
+
+    `is_sighting` unless the page asks by itself: a tab that is left open keeps no session from ending.
+    """
     hashed = _own_hash()
     if hashed is None:
         return None
@@ -116,7 +121,7 @@ def authenticate(engine: Engine, require_totp: RequireTotp = RequireTotp.NOBODY)
         user = connection.exec_driver_sql(_LOOK_UP, (hashed, False, IDLE)).one_or_none()
         if user is None:
             return None
-        if user.sighting_unrecorded:
+        if is_sighting and user.sighting_unrecorded:
             connection.exec_driver_sql(
                 "UPDATE sessions SET last_seen_at = clock_timestamp() WHERE token_hash = %s", (hashed,)
             )

@@ -11,16 +11,16 @@ from uuid import UUID
 from sqlalchemy import Connection, Engine, Row, delete, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 
-from billing.errors import AlreadyExists, FailedPrecondition, NotFound
+from billing.errors import AlreadyExists, FailedPrecondition
 from billing.identifiers import new_id
 from billing.ledger import events, idempotency
 from billing.ledger.clock import now
 from billing.ledger.database import transaction
 from billing.origin import Origin, by_the_system, fingerprint
-from billing.text import parse_email
-from webapp.identity import passwords
+from webapp.identity import passwords, users
 from webapp.identity.roles import Role
 from webapp.identity.tables import SecondFactorRow, SessionRow, UserRow
+from webapp.identity.users import UserNotFound
 
 BY_A_COMMAND = by_the_system("pave-users")
 
@@ -39,13 +39,6 @@ class OwnAccount(FailedPrecondition):
     default_message = "this is your own account: do it under Your account"
 
 
-class UserNotFound(NotFound):
-    """No user has this id."""
-
-    reason = "user_not_found"
-    default_message = "user not found"
-
-
 def create(engine: Engine, *, email: str, password: str, role: Role) -> UUID:
     """A new user, made from a shell. Raises as `add` does."""
     return add(engine, BY_A_COMMAND, email=email, password=password, role=role)[0]
@@ -59,7 +52,7 @@ def add(
     Without a password, one who comes by the provider as `subject`. Raises InvalidArgument, or AlreadyExists for an
     address that is taken.
     """
-    email = parse_email(email.strip()).lower()
+    email = users.normalised_email(email)
     password_hash = None if password is None else passwords.hash_password(password, email=email)
     print_ = fingerprint(email, role)
     with transaction(engine) as connection:
@@ -110,9 +103,10 @@ def enable(engine: Engine, origin: Origin, user_id: UUID) -> None:
 
 def reset_password(engine: Engine, origin: Origin, user_id: UUID, password: str) -> None:
     """Sets another user's password and ends their sessions. Raises InvalidArgument, OwnAccount."""
+    # Before the lock that every change of users takes: a hash is slow, and may have to wait for others.
+    hashed = passwords.hash_password(password, email=users.by_id(engine, user_id).email)
     with changing(engine, origin, user_id) as change:
         change.refuse_own_account()
-        hashed = passwords.hash_password(password, email=change.user.email)
         change.write("user.password_reset", password_hash=hashed)
         change.end_sessions()
 

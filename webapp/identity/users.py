@@ -10,14 +10,19 @@ from uuid import UUID
 
 from sqlalchemy import Engine, Row, Select, func, select, update
 
+from billing.errors import NotFound
 from billing.ledger.database import transaction
 from billing.text import parse_email
 from webapp.identity import passwords
 from webapp.identity.roles import Role
 from webapp.identity.tables import SecondFactorRow, SessionRow, UserRow
-from webapp.identity.user_changes import UserNotFound, add, create
 
-__all__ = ["User", "UserNotFound", "add", "by_email", "by_id", "create", "every", "normalised_email", "verified"]
+
+class UserNotFound(NotFound):
+    """No user has this id."""
+
+    reason = "user_not_found"
+    default_message = "user not found"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +45,11 @@ class User:
 
 
 def verified(engine: Engine, email: str, password: str) -> User | None:
-    """The user with this address and password; None at the same cost for an unknown one and a wrong one."""
-    query = _users().where(UserRow.email == email.strip().lower().replace("\0", ""), UserRow.disabled_at.is_(None))
+    """The user with this address and password; None at the same cost for an unknown one and a wrong one.
+
+    Raises Busy.
+    """
+    query = _users().where(UserRow.email == as_kept(email), UserRow.disabled_at.is_(None))
     with transaction(engine) as connection:
         row = connection.execute(query).one_or_none()
     if not passwords.matches(row.password_hash if row else None, password) or row is None:
@@ -63,7 +71,7 @@ def by_id(engine: Engine, user_id: UUID) -> User:
 def by_email(engine: Engine, email: str) -> User:
     """Raises UserNotFound."""
     with transaction(engine) as connection:
-        row = connection.execute(_users().where(UserRow.email == email.strip().lower())).one_or_none()
+        row = connection.execute(_users().where(UserRow.email == as_kept(email))).one_or_none()
     if row is None:
         raise UserNotFound
     return _user_of(row)
@@ -76,7 +84,13 @@ def every(engine: Engine) -> Sequence[User]:
 
 
 def normalised_email(text: str) -> str:
+    """Raises InvalidArgument for what is no address."""
     return parse_email(text.strip()).lower()
+
+
+def as_kept(text: str) -> str:
+    """Whatever was typed as an address, as one is looked for and attempts are counted: the same for both."""
+    return text.replace("\0", "").strip().lower()
 
 
 def _users() -> Select[Any]:

@@ -46,7 +46,7 @@ class Watch:
             return None
 
     def tell(self, standing: Standing) -> None:
-        if self.told is None or (standing.version, standing.rates) != (self.told.version, self.told.rates):
+        if self.told is None or (standing.changes, standing.rates) != (self.told.changes, self.told.rates):
             self.told = standing
             self._news.put(standing)
 
@@ -88,9 +88,9 @@ class Hub:
 
     def standing(self, bill_id: UUID, *, at_least: int = 0) -> Standing:
         """How a bill stands, asked of the database only when nobody here watches the bill, or when the caller has
-        heard of a later version than the thread has. Raises BillNotFound."""
+        heard of more changes than the thread has. Raises BillNotFound."""
         seen, seen_at_s = self._seen.get(bill_id), self._seen_at_s
-        if seen is not None and seen.version >= at_least and time.monotonic() - seen_at_s < FRESH_FOR_S:
+        if seen is not None and seen.changes >= at_least and time.monotonic() - seen_at_s < FRESH_FOR_S:
             return seen
         found = self._read([bill_id]).get(bill_id)
         if found is None:

@@ -10,16 +10,17 @@ from webapp.formatting import duration
 from webapp.rates import RatesInUse
 
 
-def seen(version: int, rates: RatesInUse, closes_in: str | None, currency: str) -> str:
+def seen(version: int, links: int, rates: RatesInUse, closes_in: str | None, currency: str) -> str:
     """Stands for everything on the page that may change by itself, but for items and events."""
     snapshot = rates.snapshot.id if rates.snapshot else "none"
-    parts = (version, snapshot, rates.stale, closes_in, currency)
+    parts = (version, links, snapshot, rates.stale, closes_in, currency)
     return "~".join(str(part).replace(" ", "") for part in parts)
 
 
 def seen_of(standing: Standing, rates: RatesInUse, currency: str) -> str:
     """The same of a bill that isn't closed, known by its standing alone."""
-    return seen(standing.version, rates, closes_in(standing.status, standing.period_end, rates.as_of), currency)
+    ends_in = closes_in(standing.status, standing.period_end, rates.as_of)
+    return seen(standing.version, standing.links, rates, ends_in, currency)
 
 
 def closes_in(status: str, period_end: datetime, now: datetime) -> str | None:

@@ -1,7 +1,8 @@
 """A bill's changes as Server-Sent Events. A stream says that something changed; what, the page asks for itself.
 
-`change` carries the bill's version and comes first as soon as the stream stands, so that a page misses nothing that
-happened since it was rendered. `alive` comes every few seconds: a browser tells no script of a comment.
+`change` carries how often the bill and its links have changed and comes first as soon as the stream stands, so that a
+page misses nothing that happened since it was rendered. `alive` comes every few seconds: a browser tells no script of a
+comment.
 """
 
 from __future__ import annotations
@@ -69,7 +70,7 @@ def _said(watch: Watch, may_watch: Callable[[], bool] | None, connection: socket
         standing = watch.next(LOOK_FOR_BROWSER_S)
         now_s = time.monotonic()
         if standing is not None:
-            yield f"event: change\ndata: {standing.version}\n\n"
+            yield f"event: change\ndata: {standing.changes}\n\n"
             said_s = now_s
         elif now_s - said_s >= HEARTBEAT_S:
             yield "event: alive\ndata:\n\n"

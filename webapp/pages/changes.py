@@ -15,10 +15,12 @@ from flask import Response, copy_current_request_context, g, request
 from flask.typing import ResponseReturnValue
 
 from billing.bill import Bill, LineItem
+from billing.ledger import timeline
 from billing.ledger.events import Event
+from billing.ledger.timeline import Place
 from webapp import queries
 from webapp.identity import sessions
-from webapp.identity.access import allow
+from webapp.identity.access import allow, asked_by_itself
 from webapp.identity.roles import Role
 from webapp.live.seen import seen_of
 from webapp.live.streams import stream
@@ -29,6 +31,7 @@ from webapp.pages.rendering import render
 from webapp.pages.shown import (
     EVENTS_SHOWN,
     ITEMS_SHOWN,
+    ShownBill,
     reversed_items,
     shown_bill,
     shown_events,
@@ -42,13 +45,14 @@ STREAMS_PER_SESSION = 2
 
 @dataclass(frozen=True, slots=True)
 class PageState:
-    """What the asking page shows: items from `oldest` to `newest`, events up to `version`. `told`: the version that its
-    stream told it of, which another process may have heard of later."""
+    """What the asking page shows: items from `oldest` to `newest`, events up to `version`, and so many of `links`.
+    `told`: how many changes its stream told it of, which another process may have heard of later."""
 
     seen: str
     newest: int
     oldest: int
     version: int
+    links: int
     told: int
     currency: str | None
 
@@ -60,6 +64,7 @@ class PageState:
             position(values, "newest") or 0,
             position(values, "oldest") or 0,
             position(values, "version") or 0,
+            position(values, "links") or 0,
             position(values, "told") or 0,
             values.get("shown_currency") or None,
         )
@@ -67,6 +72,7 @@ class PageState:
 
 @pages.get("/bills/<bill_id>/changes")
 @allow(Role.VIEWER)
+@asked_by_itself
 def show_changes(bill_id: str) -> ResponseReturnValue:
     state, bill_uuid = PageState.of_request(), parse_bill_id(bill_id)
     if _is_seen(system(), bill_uuid, state):
@@ -76,19 +82,20 @@ def show_changes(bill_id: str) -> ResponseReturnValue:
 
 def _is_seen(system: System, bill_id: UUID, state: PageState) -> bool:
     """Asked once a second for each open page: costs one small query, or none where a stream of the bill is open."""
-    standing = system.live.standing(bill_id, at_least=max(state.version, state.told))
+    standing = system.live.standing(bill_id, at_least=max(state.version + state.links, state.told))
     return state.seen == seen_of(standing, queries.current_rates(system), state.currency or "")
 
 
 @pages.get("/bills/<bill_id>/stream")
 @allow(Role.VIEWER)
+@asked_by_itself
 def stream_changes(bill_id: str) -> ResponseReturnValue:
     """Says that the bill changed, for as long as the session lasts."""
     found = system()
 
     @copy_current_request_context
     def may_watch() -> bool:
-        return sessions.authenticate(found.engine) is not None
+        return sessions.authenticate(found.engine, is_sighting=False) is not None
 
     viewer = f"session:{g.caller.session_id}"
     return stream(found, parse_bill_id(bill_id), viewer=viewer, per_viewer=STREAMS_PER_SESSION, may_watch=may_watch)
@@ -97,14 +104,17 @@ def stream_changes(bill_id: str) -> ResponseReturnValue:
 def changes(system: System, bill: Bill, state: PageState) -> dict[str, Any]:
     """For `bills/changes.html` and `line_items/added.html`: the page has all of it after the swap, nothing twice."""
     items, items_swap = _new_items(system, bill, state)
-    events, events_swap = _new_events(system, bill, state)
+    # Before the events: of links made in between the page hears twice, and its script keeps one.
+    shown = shown_bill(system, bill, state.currency)
+    events, older_events, events_swap = _new_events(system, shown, state)
     on_page = [item for item in items if item.reverses is not None] if items_swap == "afterbegin" else []
     return {
-        "shown": shown_bill(system, bill, state.currency),
+        "shown": shown,
         "new_items": shown_items(system, items, fresh_after=state.newest),
         "items_swap": items_swap,
         "taken_back": _on_page(reversed_items(system, bill.id, on_page), state),
         "new_events": events,
+        "older_events": older_events,
         "events_swap": events_swap,
     }
 
@@ -120,14 +130,17 @@ def _new_items(system: System, bill: Bill, state: PageState) -> tuple[Sequence[L
     return found, "afterbegin"
 
 
-def _new_events(system: System, bill: Bill, state: PageState) -> tuple[Sequence[Event], str]:
-    """Newest first, as the page has them."""
-    if bill.version - state.version > EVENTS_SHOWN:
-        return shown_events(system, bill)[0], "innerHTML"
-    if bill.version <= state.version:
-        return (), "afterbegin"
-    found = queries.bill_events(system, bill.id, after_version=state.version, limit=bill.version - state.version)
-    return list(reversed(found)), "afterbegin"
+def _new_events(system: System, shown: ShownBill, state: PageState) -> tuple[Sequence[Event], Place | None, str]:
+    """Newest first, as the page has them; and where older ones go on, when they come in the stead of all."""
+    bill = shown.bill
+    of_bill, of_links = max(0, bill.version - state.version), max(0, shown.links - state.links)
+    if of_bill + of_links > EVENTS_SHOWN:
+        return *shown_events(system, bill), "innerHTML"
+    own: Sequence[Event] = ()
+    if of_bill:
+        own = queries.bill_events(system, bill.id, after_version=state.version, limit=of_bill)[::-1]
+    links = timeline.of_links(system.engine, bill.id, after=state.links, limit=of_links) if of_links else ()
+    return timeline.merged(own, links), None, "afterbegin"
 
 
 def _on_page(items: Sequence[Any], state: PageState) -> list[Any]:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from uuid import UUID
-
 from flask import request
 from flask.typing import ResponseReturnValue
 
+from billing.bill import Bill
 from billing.errors import BillNotFound
-from webapp import bill_lines, queries
+from billing.ledger import bill_lines
+from webapp import queries
 from webapp.identity.access import allow
 from webapp.identity.roles import Role
 from webapp.pages import explained
@@ -27,10 +27,10 @@ LINES_SHOWN = 10
 def show_explanation(bill_id: str, kind: str) -> ResponseReturnValue:
     """`kind` is subtotal, payable, converted or whole; `of` names the currency that the figure is in, `currency` the
     one in which the whole bill is shown."""
-    bill_uuid, code = parse_bill_id(bill_id), request.args.get("of", "")
-    bill = queries.bill(system(), bill_uuid)
+    code = request.args.get("of", "")
+    bill = queries.bill(system(), parse_bill_id(bill_id))
     totals = shown_totals(system(), bill, request.args.get("currency"))
-    explanation = _subtotal(bill_uuid, code) if kind == "subtotal" else _of_totals(totals, kind, code)
+    explanation = _subtotal(bill, code) if kind == "subtotal" else _of_totals(totals, kind, code)
     return page_or_dialog(
         "explanations/show.html",
         bill=bill,
@@ -50,16 +50,16 @@ def explain_line_item(bill_id: str, item_id: str) -> ResponseReturnValue:
         bill=bill,
         explanation=explained.line_total(item),
         item=item,
-        author=bill_lines.authors(system(), [item]).get(item.added_in_version),
+        author=bill_lines.authors(system().engine, [item]).get(item.added_in_version),
         reversal=queries.reversals(system(), [item]).get(item.id),
     )
 
 
-def _subtotal(bill_id: UUID, code: str) -> Explanation:
-    parts = bill_lines.subtotal_parts(system(), bill_id, code, newest=LINES_SHOWN)
-    if not parts.newest:
-        raise BillNotFound  # no line in this currency: no figure to explain
-    return explained.subtotal(parts, code)
+def _subtotal(bill: Bill, code: str) -> Explanation:
+    """Raises BillNotFound for a currency in which the bill has no line."""
+    if code not in bill.currencies:
+        raise BillNotFound
+    return explained.subtotal(bill_lines.subtotal_parts(system().engine, bill.id, code, newest=LINES_SHOWN), code)
 
 
 def _of_totals(totals: ShownTotals, kind: str, code: str) -> Explanation:

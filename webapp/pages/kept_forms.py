@@ -1,7 +1,8 @@
 """A form that was sent after its session had ended: kept in the page while its sender signs in again.
 
 Without script there is no open page that could keep it. It travels as a hidden field, never into the database; what
-looks like a password is left out. Only forms of our own pages are kept: another site's must not be carried in here.
+looks like a password is left out. Chosen files can't travel along: their names do, so that they are chosen again. Only
+forms of our own pages are kept: another site's must not be carried in here.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from dataclasses import dataclass
 
 from flask import current_app, request, session
 from flask_wtf.csrf import validate_csrf
+from werkzeug.exceptions import RequestEntityTooLarge
 from wtforms.validators import ValidationError
 
 from webapp.identity import sessions
@@ -27,53 +29,71 @@ _NOT_TYPED = ("idempotency_key", "version", "currency_shown")
 
 @dataclass(frozen=True, slots=True)
 class KeptForm:
-    """Where it was going, what it held, from which page it came and whose page that was, as far as is known."""
+    """Where it was going, what it held, from which page it came and whose page that was, as far as is known.
+
+    `files` are the names of the chosen files with those of their fields.
+    """
 
     address: str
     fields: Sequence[tuple[str, str]]
     came_from: str | None = None
     user: str | None = None
+    files: Sequence[tuple[str, str]] = ()
 
     @classmethod
     def of_request(cls) -> KeptForm | None:
         """The form that this request sends; None for one of another site, or more than a page should carry."""
+        try:
+            return cls._of_form()
+        except RequestEntityTooLarge:
+            return None
+
+    @classmethod
+    def _of_form(cls) -> KeptForm | None:
         fields = [
             (name, value)
             for name, value in request.form.items(multi=True)
             if not any(part in name.lower() for part in _NEVER_KEPT)
         ]
-        if request.files or len(fields) > _MOST_FIELDS or not _is_ours():
+        # Browsers send a part without a name where no file was chosen.
+        files = [(name, file.filename) for name, file in request.files.items(multi=True) if file.filename]
+        if len(fields) + len(files) > _MOST_FIELDS or not _is_ours():
             return None
         referrer = request.referrer or ""
         came_from = local_path(referrer.removeprefix(request.host_url.rstrip("/")))
-        kept = cls(request.full_path.rstrip("?"), fields, came_from, sessions.last_user(system().engine))
+        kept = cls(request.full_path.rstrip("?"), fields, came_from, sessions.last_user(system().engine), files)
         return kept if len(kept.text) <= LONGEST else None
 
     @classmethod
     def carried(cls, form: Form) -> KeptForm | None:
         """The one that a step of signing in carries on."""
         try:
-            address, fields, came_from, user = json.loads(form["kept"])
-            pairs = [(str(name), str(value)) for name, value in fields]
+            address, fields, came_from, user, files = json.loads(form["kept"])
+            pairs, chosen = ([(str(name), str(value)) for name, value in pairs] for pairs in (fields, files))
         except (ValueError, TypeError):
             return None
         if not local_path(address):
             return None
-        return cls(address, pairs, local_path(came_from), user if isinstance(user, str) else None)
+        return cls(address, pairs, local_path(came_from), user if isinstance(user, str) else None, chosen)
 
     @property
     def text(self) -> str:
         """As a hidden field carries it."""
-        return json.dumps([self.address, self.fields, self.came_from, self.user])
+        return json.dumps([self.address, self.fields, self.came_from, self.user, self.files])
 
     @property
     def typed(self) -> Sequence[tuple[str, str]]:
         """What its sender sees: each filled field with its label."""
-        return [
-            (LABELS.get(name, name.replace("_", " ")).capitalize(), value)
-            for name, value in self.fields
-            if value and name not in _NOT_TYPED
-        ]
+        return [(_label(name), value) for name, value in self.fields if value and name not in _NOT_TYPED]
+
+    @property
+    def to_choose(self) -> Sequence[tuple[str, str, str]]:
+        """Each chosen file's field, label and name."""
+        return [(field, _label(field), name) for field, name in self.files]
+
+
+def _label(field: str) -> str:
+    return LABELS.get(field, field.replace("_", " ")).capitalize()
 
 
 def _is_ours() -> bool:

@@ -9,7 +9,7 @@ from datetime import datetime
 from flask import flash, make_response, request, url_for
 from flask.typing import ResponseReturnValue
 
-from billing.bill import Bill, LineItem
+from billing.bill import Bill
 from billing.calendar_periods import following, offered_zones, zone_named
 from billing.errors import AlreadyExists, BillingError, CustomerNotFound, InvalidArgument
 from billing.ledger.customers import parse_details, parse_external_id
@@ -148,14 +148,10 @@ def _page(
         zones=offered_zones(),
         guesses_zone=guesses_zone,
         source=source,
-        lines=_lines(source),
+        charged=recurring.lines_of(system(), source) if source is not None else None,
         chosen=chosen,
         **_instants(form),
     )
-
-
-def _lines(source: Bill | None) -> Sequence[LineItem]:
-    return recurring.lines_of(system(), source) if source is not None else ()
 
 
 def _instants(form: Form) -> dict[str, object]:

@@ -7,10 +7,10 @@ from uuid import UUID
 from flask import flash, g, url_for
 from flask.typing import ResponseReturnValue
 
+from billing.errors import ResourceExhausted
 from billing.identifiers import parse_id
 from webapp.identity import second_factors, sessions, signing_in, users
 from webapp.identity.access import allow
-from webapp.identity.attempts import TooManyAttempts
 from webapp.identity.caller import Caller
 from webapp.identity.roles import Role
 from webapp.identity.sessions import SessionNotFound
@@ -36,8 +36,9 @@ def change_password() -> ResponseReturnValue:
     if form["new_password"] != form["new_password_again"]:
         return _page(Form({}, {"new_password_again": NOT_THE_SAME}, status=400))
     try:
-        signing_in.change_password(system().engine, caller, old=form["old_password"], new=form["new_password"])
-    except TooManyAttempts as wait:
+        old, new = form["old_password"], form["new_password"]
+        signing_in.change_password(system().engine, caller, old=old, new=new, key=form.key)
+    except ResourceExhausted as wait:
         return come_back(_page(waiting(form, wait)), wait)
     except REFUSALS as refusal:
         return _page(form.refused(refusal))

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any
 from uuid import UUID
 
-from flask import request, url_for
+from flask import url_for
 from flask.typing import ResponseReturnValue
 
 from billing import money
@@ -27,6 +26,7 @@ from webapp.pages.ids import parse_bill_id
 from webapp.pages.rendering import page_or_dialog, see_other, wants_fragment
 from webapp.pasted_rows import PastedRow, parse_rows
 from webapp.system import system
+from webapp.uploads import takes_upload
 
 # A thousand rows of long descriptions in any script.
 LONGEST_PASTE = 2 * 1024 * 1024
@@ -56,13 +56,6 @@ class Preview:
         return len(self.rows) - self.good
 
 
-@pages.url_value_preprocessor
-def _take_long_pastes(endpoint: str | None, _values: dict[str, Any] | None) -> None:
-    """Before anything reads the form."""
-    if endpoint in {"pages.preview_pasted_lines", "pages.add_pasted_lines"}:
-        request.max_content_length = request.max_form_memory_size = LONGEST_PASTE
-
-
 @pages.get("/bills/<bill_id>/pasted-lines/new")
 @allow(Role.OPERATOR)
 def new_pasted_lines(bill_id: str) -> ResponseReturnValue:
@@ -71,6 +64,7 @@ def new_pasted_lines(bill_id: str) -> ResponseReturnValue:
 
 @pages.post("/bills/<bill_id>/pasted-lines/preview")
 @allow(Role.OPERATOR)
+@takes_upload(LONGEST_PASTE)
 def preview_pasted_lines(bill_id: str) -> ResponseReturnValue:
     bill_uuid, form = parse_bill_id(bill_id), Form.submitted()
     try:
@@ -81,6 +75,7 @@ def preview_pasted_lines(bill_id: str) -> ResponseReturnValue:
 
 @pages.post("/bills/<bill_id>/pasted-lines")
 @allow(Role.OPERATOR)
+@takes_upload(LONGEST_PASTE)
 def add_pasted_lines(bill_id: str) -> ResponseReturnValue:
     """Adds what the preview showed, or shows it anew. The same form sent again adds nothing and says the same."""
     bill_uuid, form = parse_bill_id(bill_id), Form.submitted()

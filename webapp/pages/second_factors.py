@@ -7,9 +7,9 @@ from collections.abc import Callable
 from flask import flash, g, url_for
 from flask.typing import ResponseReturnValue
 
+from billing.errors import ResourceExhausted
 from webapp.identity import second_factors, signing_in, users
 from webapp.identity.access import allow, open_before_enrolment
-from webapp.identity.attempts import TooManyAttempts
 from webapp.identity.caller import Caller, origin
 from webapp.identity.roles import Role
 from webapp.pages import shown_once
@@ -40,7 +40,7 @@ def add_second_factor() -> ResponseReturnValue:
         return _enrolment(Form({}, {"": "That took too long. Scan the new code."}, status=400), None)
     try:
         codes = signing_in.enrol(system().engine, system().seal, caller, secret, form["code"])
-    except TooManyAttempts as wait:
+    except ResourceExhausted as wait:
         return come_back(_enrolment(waiting(form, wait), secret), wait)
     except REFUSALS as refusal:
         return _enrolment(form.refused(refusal), secret)
@@ -87,7 +87,7 @@ def _with_password(template: str, do: Callable[[Caller], None]) -> ResponseRetur
     try:
         signing_in.check_own_password(system().engine, g.caller, form["password"])
         do(g.caller)
-    except TooManyAttempts as wait:
+    except ResourceExhausted as wait:
         return come_back(render(template, status=429, form=waiting(form, wait), codes=[]), wait)
     except REFUSALS as refusal:
         form = form.refused(refusal)

@@ -7,9 +7,11 @@ from dataclasses import replace
 from flask import Response, g, request, url_for
 from flask.typing import ResponseReturnValue
 
+from billing.errors import ResourceExhausted
 from webapp.identity import sessions, signing_in
 from webapp.identity.access import allow, open_before_enrolment, public
 from webapp.identity.attempts import TooManyAttempts
+from webapp.identity.passwords import Busy
 from webapp.identity.roles import Role
 from webapp.pages.blueprint import pages
 from webapp.pages.forms import Form
@@ -19,6 +21,7 @@ from webapp.system import system
 
 # The same for an unknown address and a wrong password.
 NO_MATCH = "E-mail and password don't fit."
+BUSY = "Many people sign in at this moment. Try again in a few seconds."
 NO_CODE = "This code doesn't fit, or was used before. Take the next one."
 
 
@@ -34,7 +37,7 @@ def create_session() -> ResponseReturnValue:
     form = Form(request.form)
     try:
         user = signing_in.with_password(system().engine, form["email"], form["password"])
-    except TooManyAttempts as wait:
+    except ResourceExhausted as wait:
         return come_back(sign_in_form(waiting(form, wait)), wait)
     if user is None:
         return sign_in_form(Form(form.values, {"": NO_MATCH}, status=401))
@@ -81,15 +84,17 @@ def end_session() -> ResponseReturnValue:
     return see_other(url_for("pages.new_session"))
 
 
-def waiting(form: Form, wait: TooManyAttempts) -> Form:
+def waiting(form: Form, wait: ResourceExhausted) -> Form:
     """The form with the time to wait."""
+    if isinstance(wait, Busy):
+        return Form(form.values, {"": BUSY}, status=429)
     minutes = -(-wait.retry_after_s // 60)
     when = "a minute" if minutes == 1 else f"{minutes} minutes"
     sentence = f"Too many attempts. Try again in {when}; a right password has to wait too."
     return Form(form.values, {"": sentence}, status=429)
 
 
-def come_back(response: Response, wait: TooManyAttempts) -> Response:
+def come_back(response: Response, wait: ResourceExhausted) -> Response:
     """The answer with the same time for programs."""
     response.headers["Retry-After"] = str(wait.retry_after_s)
     return response

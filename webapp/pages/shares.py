@@ -13,6 +13,7 @@ from billing.bill import Bill
 from billing.errors import LinkNotFound
 from billing.identifiers import parse_id
 from billing.ledger import links
+from billing.ledger.events import Event
 from billing.ledger.links import ListedLink
 from webapp import queries
 from webapp.customer.tokens import token_of
@@ -52,16 +53,18 @@ def create_share(bill_id: str) -> ResponseReturnValue:
         link, _ = links.create(system().engine, origin(form.key), bill_uuid)
     except REFUSALS as refusal:
         return _shares_page(bill_uuid, form.refused(refusal))
-    return _shares_page(bill_uuid, Form(), fresh=link.id) if wants_fragment() else _back(bill_id)
+    if wants_fragment():
+        return _shares_page(bill_uuid, Form(), fresh=link.id, event=links.last_event(system().engine, link.id))
+    return _back(bill_id)
 
 
 @pages.post("/bills/<bill_id>/shares/<link_id>/revocation")
 @allow(Role.OPERATOR)
 def revoke_share(bill_id: str, link_id: str) -> ResponseReturnValue:
     bill_uuid, form = parse_bill_id(bill_id), Form.submitted()
-    links.revoke(system().engine, origin(form.key), bill_uuid, parse_id(link_id, LinkNotFound))
+    link = links.revoke(system().engine, origin(form.key), bill_uuid, parse_id(link_id, LinkNotFound))
     if wants_fragment():
-        return _shares_page(bill_uuid, Form())
+        return _shares_page(bill_uuid, Form(), event=links.last_event(system().engine, link.id))
     flash("Revoked. The link leads nowhere from now on.")
     return _back(bill_id)
 
@@ -70,10 +73,17 @@ def _back(bill_id: str) -> ResponseReturnValue:
     return see_other(url_for("pages.show_shares", bill_id=bill_id))
 
 
-def _shares_page(bill_id: UUID, form: Form, *, fresh: UUID | None = None) -> Response:
+def _shares_page(bill_id: UUID, form: Form, *, fresh: UUID | None = None, event: Event | None = None) -> Response:
+    """`event`: what has just happened, for the timeline of the page that the dialog lies on."""
     bill = queries.bill(system(), bill_id)
     return page_or_dialog(
-        "shares/index.html", status=form.status, bill=bill, form=form, fresh=fresh, shares=shown_links(system(), bill)
+        "shares/index.html",
+        status=form.status,
+        bill=bill,
+        form=form,
+        fresh=fresh,
+        shares=shown_links(system(), bill),
+        event=event,
     )
 
 

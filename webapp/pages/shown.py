@@ -8,12 +8,13 @@ from datetime import datetime
 from uuid import UUID
 
 from billing.bill import Bill, LineItem
-from billing.ledger import timeline
+from billing.ledger import bill_lines, timeline
 from billing.ledger.events import Event
+from billing.ledger.timeline import Place
 from billing.money import Payable
 from billing.origin import Actor
 from billing.rates import Conversion, Leg
-from webapp import bill_lines, queries
+from webapp import queries
 from webapp.live.seen import closes_in, seen
 from webapp.rates import RatesInUse
 from webapp.system import System
@@ -73,11 +74,13 @@ class ShownTotals:
 
 @dataclass(frozen=True, slots=True)
 class ShownBill:
-    """`seen` stands for everything on an open page that may change by itself, but for items and events."""
+    """`seen` stands for everything on an open page that may change by itself, but for items and events. `links`: how
+    many of the bill's events are of its links."""
 
     bill: Bill
     totals: ShownTotals
     now: datetime
+    links: int
 
     @property
     def is_accruing(self) -> bool:
@@ -96,12 +99,13 @@ class ShownBill:
 
     @property
     def seen(self) -> str:
-        return seen(self.bill.version, self.totals.rates, self.closes_in, self.totals.conversion.to.code)
+        return seen(self.bill.version, self.links, self.totals.rates, self.closes_in, self.totals.conversion.to.code)
 
 
 def shown_bill(system: System, bill: Bill, currency: str | None) -> ShownBill:
     """Raises UnsupportedCurrency for one that is neither offered nor on the bill."""
-    return ShownBill(bill, shown_totals(system, bill, currency), queries.current_rates(system).as_of)
+    totals, links = shown_totals(system, bill, currency), timeline.links_count(system.engine, bill.id)
+    return ShownBill(bill, totals, queries.current_rates(system).as_of, links)
 
 
 def shown_totals(system: System, bill: Bill, currency: str | None) -> ShownTotals:
@@ -125,7 +129,7 @@ def offered_currencies(system: System, bill: Bill) -> Sequence[str]:
 def shown_items(system: System, items: Sequence[LineItem], *, fresh_after: int | None = None) -> list[ShownItem]:
     """Newest first. Those after the position `fresh_after` are marked as just arrived."""
     reversals = queries.reversals(system, items)
-    authors = bill_lines.authors(system, items)
+    authors = bill_lines.authors(system.engine, items)
     return [
         ShownItem(
             item,
@@ -142,7 +146,7 @@ def shown_search(system: System, bill_id: UUID, text: str, *, before: int | None
     text = text.replace("\0", "\N{REPLACEMENT CHARACTER}").strip()[:LONGEST_SEARCH]
     if not text:
         return ShownSearch("")
-    found = bill_lines.lines_with(system, bill_id, text, limit=ITEMS_SHOWN, before=before)
+    found = bill_lines.search(system.engine, bill_id, text, limit=ITEMS_SHOWN, before=before)
     return ShownSearch(text, shown_items(system, found.items[::-1]), found.older)
 
 
@@ -152,8 +156,9 @@ def reversed_items(system: System, bill_id: UUID, reversing: Sequence[LineItem])
     return shown_items(system, taken_back)
 
 
-def shown_events(system: System, bill: Bill, *, before: int | None = None) -> tuple[Sequence[Event], int | None]:
-    """Newest first, none newer than this bill; and where to go on for older ones, if there are any."""
-    newest = bill.version + 1 if before is None else min(before, bill.version + 1)
-    found = timeline.read(system.engine, bill.id, before_version=newest, limit=EVENTS_SHOWN)
+def shown_events(system: System, bill: Bill, *, before: Place | None = None) -> tuple[Sequence[Event], Place | None]:
+    """Newest first, none of the bill newer than this; and where to go on for older ones, if there are any."""
+    newest = Place(bill.version + 1, None)
+    before = Place(min(before.version, newest.version), before.links) if before else newest
+    found = timeline.read(system.engine, bill.id, before=before, limit=EVENTS_SHOWN)
     return found.events, found.older

@@ -43,7 +43,7 @@ def add_user() -> ResponseReturnValue:
     form = Form.submitted()
     password = form["password"] or passwords.generated()
     try:
-        user_id, is_new = users.add(
+        user_id, is_new = user_changes.add(
             system().engine, origin(form.key), email=form["email"], password=password, role=parse_role(form)
         )
     except REFUSALS as refusal:

@@ -8,7 +8,7 @@ from flask.typing import ResponseReturnValue
 
 from billing.bill import Bill
 from webapp import queries
-from webapp.identity.access import allow
+from webapp.identity.access import allow, asked_by_itself
 from webapp.identity.roles import Role
 from webapp.pages.blueprint import pages
 from webapp.pages.ids import parse_bill_id
@@ -29,6 +29,7 @@ class ShownWorkflow:
 
 @pages.get("/bills/<bill_id>/workflow")
 @allow(Role.VIEWER)
+@asked_by_itself
 def show_workflow(bill_id: str) -> ResponseReturnValue:
     bill = queries.bill(system(), parse_bill_id(bill_id))
     template = "workflows/_workflow.html" if wants_fragment() else "workflows/show.html"

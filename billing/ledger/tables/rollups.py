@@ -16,7 +16,8 @@ NOTHING = text("0")
 
 
 class RollupPositionRow(Base):
-    """How far the log is counted; one row. `followed_at` is when its end was last reached: None until then.
+    """How far the log is counted; one row. `followed_at`: everything that was stored then is counted. None until
+    the end of the log is first reached.
 
     `workflows_behind` is how many workflows had not heard of their bill for minutes at `looked_at`.
     """

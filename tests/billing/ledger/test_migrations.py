@@ -1,24 +1,55 @@
-"""Migrations go forward and back, and end where the tables are."""
+"""Migrations go forward and back with what is stored, end where the tables are, and let everybody write meanwhile."""
 
 from __future__ import annotations
 
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID, uuid4
 
-from sqlalchemy import text
+import pytest
+from sqlalchemy import Engine, event, text
 
+from billing.bill import Seller
+from billing.ledger import bills, links, rollups, seller, settings
 from billing.ledger.database import create_engine
+from billing.origin import Origin
+from billing.period import Period
 from embedded.postgres import Postgres
 from tests.conftest import PROJECT, migrate
+from tests.support.ledger import OFFERED, keyed
+from webapp.identity import user_changes, users
+from webapp.identity.roles import Role
+
+HOT = {"events", "bills", "customers", "line_items"}
+PASSWORD = "seven slow herons at noon"
 
 
-def test_migrations_and_tables_agree(new_database: Callable[[], str]) -> None:
+@pytest.fixture
+def empty(postgres: Postgres) -> Iterator[str]:
+    """The address of a database that holds nothing."""
+    url = postgres.create_database(f"migrations_{uuid4().hex}")
+    yield url
+    postgres.drop_database(url.rsplit("/", 1)[1])
+
+
+@pytest.fixture
+def whole(postgres: Postgres, new_database: Callable[[], str]) -> Iterator[str]:
+    """The address of a database with every migration, for one test."""
+    url = new_database()
+    yield url
+    postgres.drop_database(url.rsplit("/", 1)[1])
+
+
+def test_migrations_and_tables_agree(whole: str) -> None:
     checked = subprocess.run(
         [sys.executable, "-m", "alembic", "check"],
         cwd=PROJECT,
-        env={**os.environ, "DATABASE_URL": new_database()},
+        env={**os.environ, "DATABASE_URL": whole},
         capture_output=True,
         text=True,
         check=False,
@@ -26,12 +57,133 @@ def test_migrations_and_tables_agree(new_database: Callable[[], str]) -> None:
     assert checked.returncode == 0, checked.stdout + checked.stderr
 
 
-def test_back_to_nothing_and_forward_again(postgres: Postgres) -> None:
-    url = postgres.create_database("back_and_forth")
-    for revision in ("head", "base", "head"):
-        migrate(url, revision)
-    engine = create_engine(url)
-    with engine.connect() as connection:
+def test_back_to_nothing_and_forward_again(whole: str) -> None:
+    migrate(whole, "base", back=True)
+    migrate(whole)
+    with connected(whole) as engine, engine.connect() as connection:
         tables = connection.execute(text("SELECT count(*) FROM pg_tables WHERE schemaname = 'public'")).scalar_one()
-    engine.dispose()
     assert tables > 10
+
+
+@pytest.mark.parametrize("revision", ["0001", "0002", "0003", "0004", "0005"])
+def test_back_and_forward_everything_can_be_changed_on(whole: str, origin: Origin, revision: str) -> None:
+    linking = keyed(origin)
+    with connected(whole) as engine:
+        instant = datetime.now(UTC)
+        bill = bills.open_bill(engine, origin, "acme", Period(instant, instant + timedelta(days=30))).bill
+        admin, _ = user_changes.add(engine, origin, email="a@example.com", password=PASSWORD, role=Role.ADMIN)
+        guest, _ = user_changes.add(engine, origin, email="g@example.com", password=None, role=Role.VIEWER)
+        known = links.create(engine, linking, bill.id)[0]
+        change_everything(engine, origin, guest, bill.id)
+    migrate(whole, revision, back=True)
+    migrate(whole)
+    with connected(whole) as engine:
+        change_everything(engine, origin, guest, bill.id)
+        link, is_replay = links.create(engine, linking, bill.id)
+        assert is_replay is (revision > "0001")
+        assert (link.id == known.id) is is_replay
+        links.revoke(engine, origin, bill.id, link.id)
+        assert users.verified(engine, "a@example.com", PASSWORD).id == admin
+        assert users.verified(engine, "g@example.com", "") is None
+        assert hash_of(engine, guest) is None
+        rollups.follow(engine)
+
+
+def change_everything(engine: Engine, origin: Origin, user_id: UUID, bill_id: UUID) -> None:
+    """Several times, so that versions are far from where they begin."""
+    for _ in range(3):
+        for role in (Role.OPERATOR, Role.VIEWER):
+            user_changes.change_role(engine, origin, user_id, role)
+        for codes in (OFFERED[:2], OFFERED):
+            settings.offer(engine, origin, codes, ceiling=OFFERED)
+        seller.change(engine, origin, Seller(uuid4().hex, "", ""))
+        links.revoke(engine, origin, bill_id, links.create(engine, origin, bill_id)[0].id)
+
+
+def hash_of(engine: Engine, user_id: UUID) -> str | None:
+    with engine.connect() as connection:
+        return connection.execute(text("SELECT password_hash FROM users WHERE id = :id"), {"id": user_id}).scalar_one()
+
+
+def test_no_table_that_everybody_writes_to_is_locked_while_it_is_read_whole(empty: str) -> None:
+    migrate(empty, "0001")
+    locks = text(
+        "SELECT l.relation::regclass::text, l.mode FROM pg_locks l JOIN pg_class c ON c.oid = l.relation"
+        " WHERE c.relname = ANY(:hot) AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())"
+        " AND l.mode IN ('ShareLock', 'AccessExclusiveLock')"
+    )
+    kept: list[tuple[str, Any]] = []
+    reading_whole: list[str] = []
+    with connected(empty) as engine, engine.connect() as watcher:
+        watcher.execution_options(isolation_level="AUTOCOMMIT")
+
+        def look(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
+            if "pg_locks" not in statement:
+                kept.extend((statement, tuple(lock)) for lock in watcher.execute(locks, {"hot": list(HOT)}))
+                reading_whole.extend([statement] if reads_whole(statement) else [])
+
+        with listening("after_cursor_execute", look):
+            migrate(empty)
+    assert kept == []
+    assert reading_whole == []
+
+
+def reads_whole(statement: str) -> bool:
+    """A statement that reads one of these tables while it locks it, which is over before its locks can be seen."""
+    words = statement.replace("(", " ").split()
+    if not HOT & set(words):
+        return False
+    makes_index = statement.startswith(("CREATE INDEX", "CREATE UNIQUE INDEX")) and "CONCURRENTLY" not in words
+    checks = statement.startswith("ALTER TABLE") and "ADD CONSTRAINT" in statement and "NOT VALID" not in statement
+    return makes_index or (checks and words[2] in HOT)
+
+
+@pytest.mark.parametrize(
+    ("before", "invalid"),
+    [
+        ("VALIDATE CONSTRAINT", "none"),
+        ("CREATE TABLE share_links", "none"),
+        ("CREATE TABLE settings", "ix_customers_email"),
+        ("ix_bills_number_or_zero", "ix_bills_period_end_id"),
+    ],
+)
+def test_one_that_was_broken_off_can_be_repeated(empty: str, before: str, invalid: str) -> None:
+
+    def break_off(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
+        if before in statement:
+            raise InterruptedError
+
+    with listening("before_cursor_execute", break_off), pytest.raises(InterruptedError):
+        migrate(empty)
+    with connected(empty) as engine:
+        with engine.begin() as connection:
+            leave = "UPDATE pg_index SET indisvalid = false WHERE indexrelid = to_regclass(:name)"
+            left = connection.execute(text(leave), {"name": invalid}).rowcount
+            assert left == (invalid != "none")
+        migrate(empty)
+        with engine.connect() as connection:
+            half_done = (
+                "SELECT indexrelid::regclass::text FROM pg_index WHERE NOT indisvalid"
+                " UNION ALL SELECT conname FROM pg_constraint WHERE NOT convalidated"
+            )
+            assert connection.execute(text(half_done)).all() == []
+            named = "SELECT count(*) FROM pg_class WHERE relname = :name"
+            assert connection.execute(text(named), {"name": invalid}).scalar_one() == left
+
+
+@contextmanager
+def connected(url: str) -> Iterator[Engine]:
+    engine = create_engine(url)
+    try:
+        yield engine
+    finally:
+        engine.dispose()
+
+
+@contextmanager
+def listening(name: str, listener: Callable[..., None]) -> Iterator[None]:
+    event.listen(Engine, name, listener)
+    try:
+        yield
+    finally:
+        event.remove(Engine, name, listener)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
+from uuid import UUID
 
 import pytest
-from sqlalchemy import Engine, text
+from sqlalchemy import Connection, Engine, text
 
 from billing.bill import BillStatus
 from billing.ledger import bills, closing, events, line_items, overview, rollups
@@ -124,19 +126,56 @@ def test_beside_writers_and_other_followers_everything_is_counted_once(
     assert rows_of(engine, KEPT) == rows_of(engine, BY_HAND)
 
 
-def test_a_batch_whose_transaction_fails_is_counted_later(
-    engine: Engine, busy: None, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_batch_whose_transaction_fails_is_counted_later(engine: Engine, busy: None) -> None:
     follow_to_the_end(engine)
     before = rows_of(engine, KEPT)
-
-    def fail(*_: object) -> None:
-        raise RuntimeError
-
-    monkeypatch.setattr(rollups.accruing, "bring_up_to_date", fail)
-    with pytest.raises(RuntimeError):
-        rollups.rebuild(engine)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(rollups.accruing, "bring_up_to_date", failing_after(2))
+        with pytest.raises(RuntimeError):
+            rollups.rebuild(engine, limit=7)
+    assert rows_of(engine, KEPT) != before
+    assert read(engine).counted_at is None
+    follow_to_the_end(engine)
     assert rows_of(engine, KEPT) == before
+    assert read(engine).counted_at is not None
+
+
+def failing_after(batches: int) -> Callable[..., None]:
+    count, left = rollups.accruing.bring_up_to_date, iter(range(batches))
+
+    def bring_up_to_date(*arguments: Any) -> None:
+        if next(left, None) is None:
+            raise RuntimeError
+        count(*arguments)
+
+    return bring_up_to_date
+
+
+def test_counting_anew_keeps_no_reader_of_the_log_from_what_happens_meanwhile(
+    engine: Engine, busy: None, origin: Origin, open_bill: OpenBill, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    follow_to_the_end(engine)
+    bill, position = open_bill(), end_of_log(engine)
+    readable: list[int] = []
+    count = rollups.accruing.bring_up_to_date
+
+    def meanwhile(connection: Connection, bill_ids: list[UUID]) -> None:
+        """The item added during the batch before can be read, whoever counts now."""
+        found = [event for event in events.read_log(engine, position, limit=100) if event.type == "line_items.added"]
+        readable.append(len(found))
+        line_items.add(engine, origin, bill.id, draft())
+        count(connection, bill_ids)
+
+    monkeypatch.setattr(rollups.accruing, "bring_up_to_date", meanwhile)
+    rollups.rebuild(engine, limit=7)
+    assert len(readable) > 2
+    assert readable == list(range(len(readable)))
+
+
+def end_of_log(engine: Engine) -> events.LogPosition:
+    with snapshot(engine) as connection:
+        row = connection.execute(text("SELECT xid::text::bigint AS xid, seq FROM rollup_position")).one()
+    return events.LogPosition(row.xid, row.seq)
 
 
 def test_a_payable_is_rounded_on_its_bill_and_then_added(engine: Engine, origin: Origin, open_bill: OpenBill) -> None:
@@ -159,6 +198,25 @@ def test_the_sums_say_how_old_they_are(engine: Engine, open_bill: OpenBill) -> N
     assert first.now - first.counted_at < timedelta(seconds=5)
     rollups.follow(engine)
     assert read(engine).counted_at > first.counted_at
+
+
+def test_while_an_older_transaction_keeps_events_back_the_sums_are_as_of_before_them(
+    engine: Engine, open_bill: OpenBill
+) -> None:
+    follow_to_the_end(engine)
+    with transaction(engine) as long:
+        long.execute(text("SELECT pg_current_xact_id()"))
+        rollups.follow(engine)
+        nothing_waits = read(engine)
+        assert nothing_waits.now - nothing_waits.counted_at < timedelta(seconds=1)
+        first = open_bill()
+        open_bill()
+        for _ in range(2):
+            assert rollups.follow(engine) == 0
+            assert nothing_waits.counted_at < read(engine).counted_at <= first.created_at
+    follow_to_the_end(engine)
+    assert read(engine).counted_at > first.created_at
+    assert rows_of(engine, KEPT) == rows_of(engine, BY_HAND)
 
 
 def test_an_event_of_no_bill_moves_the_position_and_no_sum(engine: Engine, origin: Origin, open_bill: OpenBill) -> None:

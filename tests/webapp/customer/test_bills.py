@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+import psycopg
 import pytest
 from flask.testing import FlaskClient
 
@@ -200,3 +201,68 @@ def test_a_page_asks_for_changes_and_hears_of_none_until_there_are(
     assert [row.text.split(" 22 ")[0][:10] for row in page.with_class("fresh")] == ["4 Late fee"]
     assert page.id(element_id(bill, "payable")).money() == ["3.02 EUR", "3.60 GEL", "36000 JPY", "1.00 USD"]
     assert client.get(f"{address}/changes", query_string={**state, "currency": "GEL"}).status_code == 200
+
+
+@pytest.fixture
+def statements(monkeypatch) -> list[str]:
+    """What the database is asked from now on."""
+    heard: list[str] = []
+    execute = psycopg.Cursor.execute
+
+    def counted(cursor, query, *given, **options):
+        heard.append(str(query))
+        return execute(cursor, query, *given, **options)
+
+    monkeypatch.setattr(psycopg.Cursor, "execute", counted)
+    return heard
+
+
+def state_of(page: Element) -> dict[str, str]:
+    state = {e.attributes["name"]: e.attributes["value"] for e in page.id("live").all("input")}
+    return {**state, "currency": page.all("option", selected="")[0].text}
+
+
+def test_to_be_told_of_nothing_new_costs_two_small_queries(
+    client: FlaskClient, sharing: Sharing, open_bill: OpenBill, statements: list[str]
+):
+    bill = open_bill()
+    sharing.add(bill, *LINES)
+    address = sharing.address(bill)
+    state = state_of(opened(client, address))
+    assert client.get(f"{address}/changes", query_string=state).status_code == 204
+    del statements[:]
+    assert client.get(f"{address}/changes", query_string=state).status_code == 204
+    assert not [one for one in statements if "line_items" in one]
+    assert len([one for one in statements if "FROM bills" in one]) == 2
+
+
+def test_who_was_told_of_a_change_is_not_answered_with_what_was_before(
+    app, client: FlaskClient, sharing: Sharing, open_bill: OpenBill
+):
+    bill = open_bill()
+    address = sharing.address(bill)
+    state = state_of(opened(client, address))
+    hub = app.extensions["pave"].live
+    watch = hub.watch(bill.id, viewer="somebody", per_viewer=1)
+    told = watch.next(2)
+    sharing.add(bill, *LINES)
+    answer = client.get(f"{address}/changes", query_string={**state, "told": str(told.changes + len(LINES))})
+    watch.end()
+    assert answer.status_code == 200
+
+
+def test_a_page_hears_of_another_seller_and_of_the_end_of_the_bill(
+    client: FlaskClient, sharing: Sharing, open_bill: OpenBill
+):
+    bill = open_bill()
+    address = sharing.address(bill)
+    state = state_of(opened(client, address))
+    seller.change(sharing.engine, sharing.origin, seller.parse("Renamed LLC", "", ""))
+    changed = client.get(f"{address}/changes", query_string=state)
+    assert changed.status_code == 200
+    assert "Renamed LLC" in changed.text
+    state = state_of(opened(client, address))
+    sharing.close(bill)
+    changed = client.get(f"{address}/changes", query_string=state)
+    assert changed.status_code == 200
+    assert "This bill is final" in changed.text

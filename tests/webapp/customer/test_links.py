@@ -61,6 +61,11 @@ def test_whatever_else_is_tried_is_that_404_too(client: FlaskClient, sharing: Sh
         ("POST", address),
         ("DELETE", f"{address}/bill.pdf"),
         ("PUT", "/b/x"),
+        ("TRACE", address),
+        ("PROPFIND", "/b/abc"),
+        ("OPTIONS", address),
+        ("GET", "/b"),
+        ("POST", "/b"),
     ):
         assert what_differs(client.open(path, method=method)) == expected, (method, path)
 

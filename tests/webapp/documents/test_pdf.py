@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import io
+import os
 import re
 import struct
-import threading
 import time
 import zlib
 from typing import Any
@@ -19,7 +19,7 @@ from billing.ledger import seller
 from billing.logo import Logo
 from tests.support.ledger import OpenBill
 from tests.support.sharing import LINES, Sharing
-from webapp.documents import answers, pdf
+from webapp.documents import answers, document, pdf
 from webapp.formatting import figure
 
 HOSTILE = '#pagebreak() *bold* <b>x</b> $sum_x$ #sys.inputs @ref \\ "quoted" // remark /* and */ `raw`'
@@ -213,11 +213,49 @@ def test_a_bill_that_is_too_long_is_refused_with_a_way_out(
 
 def test_so_many_are_made_at_once_and_others_come_back(client: FlaskClient, sharing: Sharing, bill: Bill, monkeypatch):
     address = f"{sharing.address(bill)}/bill.pdf?currency=CHF"
-    monkeypatch.setattr(pdf, "_queue", threading.BoundedSemaphore(1))
-    with pdf._queue:
+    monkeypatch.setattr(pdf, "_places", pdf.Places(1, 1))
+    reads, read = [], document.read
+    monkeypatch.setattr(
+        document, "read", lambda *given, limit, **more: reads.append(limit) or read(*given, limit=limit, **more)
+    )
+    with pdf.place("somebody else"):
         answer = client.get(address)
         assert (answer.status_code, answer.headers["Retry-After"]) == (429, "5")
+        assert reads == [0], "who is refused has no line read"
     assert client.get(address).status_code == 200
+    assert reads == [0, 0, pdf.MOST_LINES]
+
+
+def test_who_asks_for_every_currency_waits_for_no_more_than_two_and_refuses_nobody_else(
+    client: FlaskClient, sharing: Sharing, bill: Bill, monkeypatch
+):
+    monkeypatch.setattr(pdf, "_places", pdf.Places(pdf.AT_ONCE + pdf.WAITING, pdf.A_VIEWER))
+    link = sharing.link(bill)
+    address = f"{sharing.address_of(link.id)}/bill.pdf"
+    with pdf.place(f"link:{link.id}"), pdf.place(f"link:{link.id}"):
+        assert client.get(f"{address}?currency=JPY").status_code == 429
+        assert client.get(f"{sharing.address(bill)}/bill.pdf?currency=JPY").status_code == 200
+    assert client.get(f"{address}?currency=JPY").status_code == 200
+
+
+def test_places_are_given_back_whatever_happens_and_nobody_is_kept_in_mind():
+    places = pdf.Places(2, 1)
+    with pytest.raises(ZeroDivisionError), places.one("a"), places.one("b"):
+        raise ZeroDivisionError
+    assert not places._taken
+    with places.one("a"), pytest.raises(pdf.TooManyDocuments), places.one("a"):
+        pass
+    assert not places._taken
+
+
+def test_a_document_that_takes_too_long_is_said_to_with_a_way_out(
+    client: FlaskClient, sharing: Sharing, bill: Bill, monkeypatch
+):
+    monkeypatch.setattr(pdf, "WITHIN_S", 0.01)
+    answer = client.get(f"{sharing.address(bill)}/bill.pdf?currency=GBP")
+    assert answer.status_code == 503
+    assert "takes too long" in answer.text
+    assert "The CSV file has all lines" in answer.text
 
 
 def test_what_was_made_is_remembered_within_bounds():
@@ -229,11 +267,18 @@ def test_what_was_made_is_remembered_within_bounds():
     assert sum(map(len, kept.files.values())) <= pdf.KEPT_BYTES
 
 
-def test_a_thousand_lines_take_no_more_than_seconds(client: FlaskClient, sharing: Sharing, open_bill: OpenBill):
+def test_a_thousand_lines_take_no_more_than_seconds_of_a_processor(
+    client: FlaskClient, sharing: Sharing, open_bill: OpenBill
+):
     bill = open_bill()
     sharing.add_many(bill, 1_000)
-    began = time.perf_counter()
+    began_s = processor_s()
     content = downloaded(client, sharing, bill)
-    took_s = time.perf_counter() - began
+    took_s = processor_s() - began_s
     assert "Fee 1000" in text_of(content)
-    assert took_s < 8, f"{took_s:.1f} s; on a machine of its own it is one and a half"
+    assert 0 < took_s < 8, f"{took_s:.1f} s"
+
+
+def processor_s() -> float:
+    """Of this process and those it waited for: unlike a clock's time, hardly more on a machine with other work."""
+    return sum(os.times()[:4])

@@ -27,6 +27,11 @@ def made(engine: Engine, *counted: Counted, times: int) -> int:
     return through
 
 
+def stored(engine: Engine) -> int:
+    with engine.connect() as connection:
+        return connection.execute(text("SELECT count(*) FROM attempts")).scalar_one()
+
+
 def test_no_more_than_the_limit_get_through_and_the_rest_is_told_when(engine: Engine):
     somebody = Counted(THREE, uuid4().hex)
 
@@ -51,6 +56,26 @@ def test_the_longest_wait_counts(engine: Engine):
     assert refusal.value.retry_after_s > 3_000
 
 
+def test_one_that_is_refused_counts_under_none(engine: Engine):
+    narrow, wide = Counted(THREE, uuid4().hex), Counted(TEN, uuid4().hex)
+    made(engine, narrow, wide, times=50)
+    assert made(engine, wide, times=20) == 7
+
+    other = Counted(THREE, uuid4().hex)
+    made(engine, other, wide, times=5)
+    assert made(engine, other, times=5) == 3
+
+
+def test_where_a_network_waits_nothing_more_is_stored(engine: Engine):
+    network_ = Counted(TEN, uuid4().hex)
+    made(engine, network_, times=10)
+    before = stored(engine)
+    for _ in range(5):
+        made(engine, Counted(THREE, uuid4().hex), network_, times=1)
+
+    assert stored(engine) == before
+
+
 def test_of_many_at_once_no_more_get_through(engine: Engine):
     somebody, network_ = Counted(THREE, uuid4().hex), Counted(TEN, uuid4().hex)
     with ThreadPoolExecutor(8) as pool:
@@ -67,26 +92,26 @@ def test_after_the_window_it_begins_anew(engine: Engine):
     assert made(engine, somebody, times=5) == 3
 
 
-def test_success_forgets_what_was_before_and_gives_back_what_is_shared(engine: Engine):
+def test_success_forgets_what_was_before_and_what_is_shared_is_given_back(engine: Engine):
     own, shared = Counted(THREE, uuid4().hex), Counted(TEN, uuid4().hex)
     made(engine, own, shared, times=3)
 
-    attempts.succeeded(engine, forget=own, give_back=[shared])
+    attempts.succeeded(engine, forget=own)
+    attempts.give_back(engine, shared)
 
     assert made(engine, own, times=5) == 3
     assert made(engine, shared, times=20) == 8
 
 
-def test_what_is_over_is_forgotten(engine: Engine):
-    old = Counted(THREE, uuid4().hex)
-    attempts.count(engine, old)
+def test_what_is_over_is_forgotten_by_whatever_is_tried_next(engine: Engine):
+    for _ in range(5):
+        attempts.count(engine, Counted(THREE, uuid4().hex))
     with engine.begin() as connection:
         connection.execute(text("UPDATE attempts SET ends_at = clock_timestamp() - interval '1 second'"))
 
-    attempts.succeeded(engine, forget=Counted(THREE, "another"))
+    attempts.count(engine, Counted(THREE, "another"))
 
-    with engine.connect() as connection:
-        assert connection.execute(text("SELECT count(*) FROM attempts")).scalar_one() == 0
+    assert stored(engine) == 1
 
 
 def test_nobodys_name_or_address_is_kept(engine: Engine):

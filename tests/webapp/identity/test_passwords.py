@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import time
+from threading import BoundedSemaphore
+
 import pytest
 
 from billing.errors import InvalidArgument
@@ -50,3 +53,17 @@ def test_a_generated_one_is_accepted_and_never_the_same():
 @pytest.mark.parametrize("hashed", [None, "", "no hash"])
 def test_without_a_hash_nothing_fits(hashed: str | None):
     assert passwords.matches(hashed, "nobody has this password") is False
+
+
+def test_nobody_waits_long_for_the_others(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(passwords, "LONGEST_WAIT_S", 0.1)
+    monkeypatch.setattr(passwords, "_AT_A_TIME", BoundedSemaphore(1))
+    hashed = passwords.hash_password("correct horse battery")
+    began = time.monotonic()
+    with passwords._a_turn():
+        for ask in (passwords.hash_password, passwords.rehashed, lambda typed: passwords.matches(hashed, typed)):
+            with pytest.raises(passwords.Busy):
+                ask("correct horse battery")
+
+    assert time.monotonic() - began < 2
+    assert passwords.matches(hashed, "correct horse battery")

@@ -8,9 +8,10 @@ from flask import Flask, session
 from sqlalchemy import Engine, text
 
 from billing.errors import AlreadyExists, InvalidArgument
-from webapp.identity import passwords, sessions, users
+from webapp.identity import passwords, sessions, user_changes, users
 from webapp.identity.roles import Role
 from webapp.identity.sessions import RequireTotp, SessionNotFound
+from webapp.identity.user_changes import BY_A_COMMAND
 from webapp.identity.users import User
 
 PASSWORD = "correct horse battery"
@@ -18,7 +19,7 @@ PASSWORD = "correct horse battery"
 
 @pytest.fixture(scope="module")
 def ada(engine: Engine) -> User:
-    users.create(engine, email="Ada@Example.com", password=PASSWORD, role=Role.OPERATOR)
+    user_changes.create(engine, email="Ada@Example.com", password=PASSWORD, role=Role.OPERATOR)
     return users.by_email(engine, "ada@example.com")
 
 
@@ -26,14 +27,34 @@ class TestUsers:
     def test_addresses_are_kept_in_lower_case_and_found_in_any(self, engine: Engine, ada: User):
         assert users.verified(engine, " ADA@example.COM ", PASSWORD).email == ada.email
 
+    @pytest.mark.parametrize("typed", ["ada@exam\0ple.com", "\0 ADA@example.com", "ada@example.com \0 "])
+    def test_all_that_finds_somebody_is_counted_as_one(self, engine: Engine, ada: User, typed: str):
+        assert users.verified(engine, typed, PASSWORD).email == users.by_email(engine, typed).email == ada.email
+        assert users.as_kept(typed) == ada.email
+
+    def test_a_password_is_hashed_before_others_have_to_wait(self, engine: Engine, ada: User, monkeypatch):
+        held: list[int] = []
+        hash_password = passwords.hash_password
+
+        def hash_and_look(*args: str, **kwargs: str) -> str:
+            with engine.connect() as connection:
+                locks = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'"
+                held.append(connection.execute(text(locks)).scalar_one())
+            return hash_password(*args, **kwargs)
+
+        monkeypatch.setattr(passwords, "hash_password", hash_and_look)
+        user_changes.reset_password(engine, BY_A_COMMAND, ada.id, PASSWORD)
+
+        assert held == [0]
+
     def test_an_address_is_taken_once(self, engine: Engine, ada: User):
         with pytest.raises(AlreadyExists):
-            users.create(engine, email="ADA@EXAMPLE.COM", password=PASSWORD, role=Role.VIEWER)
+            user_changes.create(engine, email="ADA@EXAMPLE.COM", password=PASSWORD, role=Role.VIEWER)
 
     @pytest.mark.parametrize("email", ["", "nobody", "a b@c.example", "@"])
     def test_what_is_no_address_is_refused(self, engine: Engine, email: str):
         with pytest.raises(InvalidArgument):
-            users.create(engine, email=email, password=PASSWORD, role=Role.VIEWER)
+            user_changes.create(engine, email=email, password=PASSWORD, role=Role.VIEWER)
 
     def test_an_unknown_address_and_a_wrong_password_take_equally_long(self, engine: Engine, ada: User):
         def seconds(email: str) -> float:
@@ -65,7 +86,7 @@ class TestUsers:
         assert verified == ["wrong, of somebody known", "wrong, of nobody"]
 
     def test_a_disabled_user_is_nobody(self, engine: Engine):
-        users.create(engine, email="gone@example.com", password=PASSWORD, role=Role.ADMIN)
+        user_changes.create(engine, email="gone@example.com", password=PASSWORD, role=Role.ADMIN)
         with engine.begin() as connection:
             connection.execute(text("UPDATE users SET disabled_at = now() WHERE email = 'gone@example.com'"))
 
@@ -128,6 +149,21 @@ class TestSessions:
         assert sessions.authenticate(engine) is None
         assert sessions.last_user(engine) == ada.email
 
+    def test_a_page_that_asks_by_itself_keeps_none_from_ending(self, engine: Engine, ada: User, browser):
+        sessions.start(engine, ada)
+        with engine.begin() as connection:
+            connection.execute(text("UPDATE sessions SET last_seen_at = now() - interval '1 hour'"))
+
+        def seen_s_ago() -> float:
+            with engine.connect() as connection:
+                ago = "SELECT extract(epoch FROM now() - max(last_seen_at)) FROM sessions"
+                return float(connection.execute(text(ago)).scalar_one())
+
+        assert sessions.authenticate(engine, is_sighting=False).account_id == ada.id
+        assert seen_s_ago() >= 3_600
+        sessions.authenticate(engine)
+        assert seen_s_ago() < 60
+
     def test_it_lasts_seven_days_at_most(self, engine: Engine, ada: User, browser):
         sessions.start(engine, ada)
         with engine.connect() as connection:
@@ -183,7 +219,7 @@ class TestSessions:
     )
     def test_who_needs_a_second_factor_is_told_so(self, engine: Engine, browser, required, role, must):
         email = f"{uuid4().hex}@example.com"
-        users.create(engine, email=email, password=PASSWORD, role=role)
+        user_changes.create(engine, email=email, password=PASSWORD, role=role)
         sessions.start(engine, users.by_email(engine, email))
 
         assert sessions.authenticate(engine, required).must_enrol is must

@@ -35,7 +35,7 @@ class Bills:
         if self.fails:
             raise Unavailable
         known = {bill_id: self.versions[bill_id] for bill_id in bill_ids if bill_id in self.versions}
-        return {bill_id: Standing(version, "open", datetime.now(UTC), None) for bill_id, version in known.items()}
+        return {bill_id: Standing(version, "open", datetime.now(UTC), None, 0) for bill_id, version in known.items()}
 
 
 @pytest.fixture

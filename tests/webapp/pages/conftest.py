@@ -18,7 +18,7 @@ from billing.settings import DEFAULT_CURRENCIES
 from tests.support.visitor import PASSWORD, Visitor
 from webapp.app import create_app
 from webapp.config import Config
-from webapp.identity import users
+from webapp.identity import user_changes
 from webapp.identity.roles import Role
 
 
@@ -39,7 +39,7 @@ def accounts(engine: Engine) -> dict[Role, str]:
     """An e-mail address for each role; all have the same password."""
     addresses = {role: f"{role}@example.com" for role in Role}
     for role, email in addresses.items():
-        users.create(engine, email=email, password=PASSWORD, role=role)
+        user_changes.create(engine, email=email, password=PASSWORD, role=role)
     return addresses
 
 

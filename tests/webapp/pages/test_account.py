@@ -10,7 +10,7 @@ from sqlalchemy import text
 from billing.ledger import events
 from tests.support.authenticator import ACCOUNT, code, enrolled
 from tests.support.visitor import PASSWORD, Visitor
-from webapp.identity import users
+from webapp.identity import passwords, user_changes, users
 from webapp.identity.roles import Role
 
 NEW = "another long password"
@@ -25,7 +25,7 @@ def nobody_has_tried_before(engine):
 @pytest.fixture
 def email(engine):
     email = f"{uuid4().hex[:8]}@example.com"
-    users.create(engine, email=email, password=PASSWORD, role=Role.ADMIN)
+    user_changes.create(engine, email=email, password=PASSWORD, role=Role.ADMIN)
     return email
 
 
@@ -69,6 +69,41 @@ class TestPassword:
         assert somebody.answer.status_code == 400
         assert sentence in page.id(f"field-{field}-error").text
         assert users.verified(engine, email, PASSWORD)
+
+    def test_who_clicks_twice_is_told_the_same_twice(self, app, engine, email, somebody):
+        form = somebody.open(ACCOUNT).form(f"{ACCOUNT}/password")
+        typed = {**form, "old_password": PASSWORD, "new_password": NEW, "new_password_again": NEW}
+        for _ in range(2):
+            somebody.send(f"{ACCOUNT}/password", typed, status=303)
+
+        assert users.verified(engine, email, NEW)
+        logged = events.of_subject(engine, users.by_email(engine, email).id, after_version=0, limit=9)
+        assert [event.type for event in logged] == ["user.created", "user.password_changed"]
+
+    def test_but_no_other_password_is_taken_for_a_repeat(self, engine, email, somebody):
+        form = somebody.open(ACCOUNT).form(f"{ACCOUNT}/password")
+        typed = {**form, "old_password": PASSWORD, "new_password": NEW, "new_password_again": NEW}
+        somebody.send(f"{ACCOUNT}/password", typed, status=303)
+        other = {"new_password": "something else again", "new_password_again": "something else again"}
+        page = somebody.send(f"{ACCOUNT}/password", {**typed, **other}, status=400)
+
+        assert "This isn't your password." in page.id("field-old_password-error").text
+        assert users.verified(engine, email, NEW)
+
+    def test_it_is_hashed_before_others_have_to_wait(self, engine, email, somebody, monkeypatch):
+        held = []
+        hash_password = passwords.hash_password
+
+        def hash_and_look(*args, **kwargs):
+            with engine.connect() as connection:
+                locks = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'"
+                held.append(connection.execute(text(locks)).scalar_one())
+            return hash_password(*args, **kwargs)
+
+        monkeypatch.setattr(passwords, "hash_password", hash_and_look)
+        typed = {"old_password": PASSWORD, "new_password": NEW, "new_password_again": NEW}
+        somebody.submit(ACCOUNT, f"{ACCOUNT}/password", **typed)
+        assert held == [0]
 
     def test_guessing_it_is_limited(self, somebody):
         for _ in range(8):

@@ -12,7 +12,7 @@ from flask import Flask
 from tests.support.authenticator import ACCOUNT, enrolled
 from tests.support.visitor import PASSWORD, Visitor
 from webapp.config import Config
-from webapp.identity import users
+from webapp.identity import user_changes
 from webapp.identity.roles import Role
 from webapp.identity.sessions import RequireTotp
 
@@ -25,7 +25,7 @@ def app(make_app: Callable[[Config], Flask], config: Config) -> Flask:
 @pytest.fixture
 def somebody(app, engine) -> Visitor:
     email = f"{uuid4().hex[:8]}@example.com"
-    users.create(engine, email=email, password=PASSWORD, role=Role.ADMIN)
+    user_changes.create(engine, email=email, password=PASSWORD, role=Role.ADMIN)
     return Visitor(app.test_client()).signed_in(email)
 
 

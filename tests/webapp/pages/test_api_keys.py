@@ -88,3 +88,16 @@ def test_what_is_wrong_stands_beside_its_field(admin, typed, sentence):
 
 def test_one_that_isnt_there_is_not_found(admin):
     assert admin.open(f"/settings/api-keys/{UUID(int=7)}", status=404)
+
+
+def test_one_made_in_another_tab_waits_for_its_own_page(admin):
+    shown = []
+    for _ in range(2):
+        form = admin.open("/settings/api-keys/new").form("/settings/api-keys")
+        name = f"erp-{uuid4().hex[:6]}"
+        admin.send("/settings/api-keys", {**form, "name": name, "role": "viewer"}, status=303)
+        shown.append(admin.went_to)
+
+    tokens = [admin.open(address).id("shown-key").text for address in shown]
+    assert len(set(tokens)) == 2
+    assert not any(admin.open(address).has("shown-key") for address in shown)

@@ -2,13 +2,24 @@
 
 import csv
 import tracemalloc
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from io import StringIO
 
 import pytest
+from sqlalchemy import insert
 
+from billing.clock import rfc3339
+from billing.identifiers import new_id
 from billing.ledger import bill_list, bills, closing, customers
+from billing.ledger.database import transaction
+from billing.ledger.tables.rates import RateSnapshotRow
 from billing.origin import by_the_system
+from tests.support.visitor import Visitor
+from webapp.identity.roles import Role
+
+DELIVERED = datetime.now(UTC) - timedelta(hours=1)
 
 
 def exported(visitor, address):
@@ -17,6 +28,17 @@ def exported(visitor, address):
     assert visitor.answer.status_code == 200, visitor.answer.text
     text = visitor.answer.data.decode("utf-8-sig")
     return list(csv.DictReader(StringIO(text, newline="")))
+
+
+@pytest.fixture
+def with_provider(make_app, config, engine, accounts):
+    """Somebody signed in where a provider gave rates, so that samples don't count."""
+    delivered = {"provider": "openexchangerates", "base": "USD", "rates": {"USD": "1", "GEL": "2.5"}}
+    times = {"provider_time": DELIVERED, "fetched_at": DELIVERED, "accepted_at": DELIVERED}
+    with transaction(engine) as connection:
+        connection.execute(insert(RateSnapshotRow).values(id=new_id(), state="accepted", **delivered, **times))
+    app = make_app(replace(config, settings=replace(config.settings, oxr_app_id="an app id")))
+    return Visitor(app.test_client()).signed_in(accounts[Role.VIEWER])
 
 
 def test_there_is_a_row_for_each_bill_and_currency(viewer, new_bill, add, engine, origin):
@@ -75,6 +97,37 @@ def test_payables_in_one_currency_add_up_to_the_whole(operator, new_bill, add):
     cents = sum(round(float(row["payable_in_USD"]) * 100) for row in rows)
     whole = operator.open("/bills?customer=in-one&in=USD").with_class("whole")[0].money()
     assert whole == [f"{cents / 100:.2f} USD"]
+
+
+def conversion(row):
+    return tuple(row[column] for column in ("payable", "rate_from", "rate_to", "rates_of", "rates", "payable_in_USD"))
+
+
+def test_beside_what_was_converted_stands_by_what(viewer, new_bill, add):
+    bill = new_bill("by-samples")
+    add(bill, price="10", code="USD")
+    add(bill, price="1000", code="GEL")
+    new_bill("by-samples")
+    nothing, laris, dollars = exported(viewer, "/bills.csv?q=by-samples&in=USD")
+    assert set(conversion(nothing)) == {""}
+    assert conversion(dollars) == ("10.00", "", "", "", "", "10.00")
+    payable, rate_from, rate_to, rates_of, rates, converted = conversion(laris)
+    assert (payable, rate_to, rates, rates_of[-1]) == ("1000.00", "1", "sample", "Z")
+    assert round(Decimal(payable) * Decimal(rate_to) / Decimal(rate_from), 2) == Decimal(converted)
+    assert "rates" not in exported(viewer, "/bills.csv?q=by-samples")[0]
+
+
+def test_rates_of_open_bills_are_indicative_and_those_of_closed_ones_frozen(
+    with_provider, new_bill, add, engine, origin
+):
+    for customer in ("by-provider-open", "by-provider-closed"):
+        bill = new_bill(customer)
+        add(bill, price="1000", code="GEL")
+    bills.request_close(engine, origin, bill.id)
+    closing.close_bill(engine, by_the_system("r"), bill.id, samples=False)
+    closed, accruing = exported(with_provider, "/bills.csv?q=by-provider&in=USD")
+    for row, kind in ((closed, "frozen"), (accruing, "indicative")):
+        assert conversion(row) == ("1000.00", "2.5", "1", rfc3339(DELIVERED), kind, "400.00")
 
 
 @pytest.mark.parametrize("name", ["=cmd|' /C calc'!A1", "+49 30 1", "-2+3", "@SUM(A1)", "\t=1"])

@@ -7,7 +7,7 @@ import psycopg
 import pytest
 from sqlalchemy import text
 
-from billing.ledger import bills
+from billing.ledger import bills, links
 from webapp.live import streams as live_streams
 from webapp.pages.element_ids import element_id
 
@@ -81,6 +81,43 @@ def test_a_bill_that_closes_elsewhere_says_so_on_the_open_page(operator, new_bil
     assert "finishes by itself" in fragment.id(element_id(bill, "header")).text
     assert "takes no more lines" in fragment.id("add-problem").text
     assert "data-live" in fragment.id(element_id(bill, "live")).attributes
+
+
+def test_links_that_others_make_and_revoke_are_news_too_and_come_once(operator, new_bill, add, engine, origin):
+    bill = new_bill()
+    links.create(engine, origin, bill.id)
+    state = state_of(operator.open(f"/bills/{bill.id}"), bill)
+    changes(operator, bill, state, status=204)
+    link, _ = links.create(engine, origin, bill.id)
+    add(bill)
+    fragment = changes(operator, bill, state)
+    (events,) = fragment.all("ol", **{"hx-swap-oob": f"afterbegin:#{element_id(bill, 'events')}"})
+    assert [event.all("b")[0].text for event in events.all("li")] == ["Added", "Shared"]
+    state = state_of(fragment, bill)
+    changes(operator, bill, state, status=204)
+    links.revoke(engine, origin, bill.id, link.id)
+    assert [e.all("b")[0].text for e in changes(operator, bill, state).all("li")] == ["Link revoked"]
+
+
+def test_an_open_page_is_told_of_a_link_by_its_stream(operator, new_bill, engine, origin):
+    stream = operator.client.get(f"/bills/{(bill := new_bill()).id}/stream", buffered=False)
+    heard = stream.iter_encoded()
+    assert [next(heard)[:5], next(heard)] == [b"retry", b"event: change\ndata: 1\n\n"]
+    links.create(engine, origin, bill.id)
+    assert next(heard) == b"event: change\ndata: 2\n\n"
+    stream.close()
+
+
+def test_after_many_links_the_newest_events_come_with_the_way_to_older_ones(operator, new_bill, engine, origin):
+    bill = new_bill()
+    state = state_of(operator.open(f"/bills/{bill.id}"), bill)
+    for _ in range(9):
+        links.create(engine, origin, bill.id)
+    fragment = changes(operator, bill, state)
+    (events,) = fragment.all("ol", **{"hx-swap-oob": f"innerHTML:#{element_id(bill, 'events')}"})
+    older = events.all("a")[0].attributes["href"]
+    page = operator.open(older)
+    assert [e.all("b")[0].text for e in page.with_class("timeline")[0].all("li")] == ["Shared", "Opened"]
 
 
 def test_every_piece_of_the_answer_has_its_place(operator, new_bill, add):

@@ -31,10 +31,20 @@ def test_a_bill_that_is_not_there_has_none(viewer):
 
 
 def test_a_bill_that_is_too_long_says_so(viewer, new_bill, monkeypatch):
-    def refuse(*_: object) -> None:
+    def refuse(*_: object, **__: object) -> None:
         raise documents.TooManyLines
 
     monkeypatch.setattr(documents, "pdf_answer", refuse)
     answer = viewer.client.get(f"/bills/{new_bill().id}/document.pdf")
     assert answer.status_code == 409
     assert "Its CSV has all of them" in answer.text
+
+
+def test_a_bill_that_takes_too_long_says_so(viewer, new_bill, monkeypatch):
+    def give_up(*_: object, **__: object) -> None:
+        raise documents.TakesTooLong
+
+    monkeypatch.setattr(documents, "pdf_answer", give_up)
+    answer = viewer.client.get(f"/bills/{new_bill().id}/document.pdf")
+    assert answer.status_code == 503
+    assert "CSV has all of its lines" in answer.text

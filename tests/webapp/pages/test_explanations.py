@@ -103,7 +103,16 @@ def test_a_figure_explains_itself_in_a_dialog_of_the_open_page(viewer, new_bill,
 
 
 @pytest.mark.parametrize(
-    "figure", ["subtotal?of=EUR", "payable?of=EUR", "converted", "whole?currency=DOGE", "x?of=USD"]
+    "figure",
+    [
+        "subtotal?of=EUR",
+        "subtotal?of=%00",
+        "payable?of=%00",
+        "payable?of=EUR",
+        "converted",
+        "whole?currency=DOGE",
+        "x?of=USD",
+    ],
 )
 def test_a_figure_that_a_bill_doesnt_show_isnt_explained(viewer, new_bill, add, figure):
     bill = new_bill()

@@ -11,6 +11,7 @@ from billing.ledger.bill_list import BillFilter
 from billing.origin import by_the_system
 from billing.period import Period
 from tests.support.ledger import keyed
+from webapp import recurring
 
 NEXT_YEAR = datetime.now(UTC).year + 1
 TOMORROW = datetime.now(UTC) + timedelta(days=1)
@@ -216,6 +217,15 @@ def test_a_bill_like_an_earlier_one_follows_it(operator, engine, origin):
     operator.open("/bills/new?from=nothing", status=404)
 
 
+def test_a_month_of_another_place_is_followed_by_its_next_month(operator, engine, origin):
+    """The reader's clocks are UTC's; in Berlin they are changed in October, so that this month isn't whole days."""
+    period = Period(datetime(NEXT_YEAR, 9, 30, 22, tzinfo=UTC), datetime(NEXT_YEAR, 10, 31, 23, tzinfo=UTC))
+    earlier = bills.open_bill(engine, origin, "in-berlin", period).bill
+    form = operator.open(f"/bills/new?from={earlier.id}").form("/bills")
+    times = (form["zone"], form["period_start"], form["period_end"])
+    assert times == ("UTC", f"{NEXT_YEAR}-10-31T23:00", f"{NEXT_YEAR}-11-30T23:00")
+
+
 def test_chosen_lines_of_the_earlier_bill_are_charged_again_once(operator, new_bill, add, engine, origin):
     earlier = new_bill("recurring")
     fee, extra = add(earlier, "Platform fee", "1", "249"), add(earlier, "One-off", "1", "5")
@@ -230,6 +240,22 @@ def test_chosen_lines_of_the_earlier_bill_are_charged_again_once(operator, new_b
     _, items = reads.bill_with_items(engine, new.id, limit=9)
     assert [(item.description, item.total) for item in items] == [("Platform fee", 249)]
     assert "Opened with 1 line of the earlier bill." in operator.open(operator.went_to).id("notices").text
+
+
+def test_of_a_long_bill_the_newest_lines_are_offered_and_it_says_of_how_many(
+    operator, new_bill, add, engine, origin, monkeypatch
+):
+    monkeypatch.setattr(recurring, "MOST_LINES", 2)
+    earlier = new_bill("long")
+    items = [add(earlier, f"Fee {n}") for n in range(3)]
+    wrong = add(earlier, "Mistake")
+    line_items.reverse(engine, origin, earlier.id, wrong.id, "wrong")
+    page = operator.open(f"/bills/new?from={earlier.id}")
+    assert [box.attributes["value"] for box in page.all("input", name="line")] == [str(each.id) for each in items[1:]]
+    hint = "The newest 2 of 3 lines; those that were reversed are not counted."
+    assert hint in page.with_class("copied")[0].text
+    monkeypatch.setattr(recurring, "MOST_LINES", 3)
+    assert "The newest" not in operator.open(f"/bills/new?from={earlier.id}").with_class("copied")[0].text
 
 
 def test_lines_stay_chosen_when_the_form_comes_back(operator, new_bill, add):

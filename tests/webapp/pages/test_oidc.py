@@ -128,7 +128,7 @@ def test_nor_without_a_verified_address(visitor, provider, ann, verified):
 
 def test_a_user_of_the_same_address_is_taken_over_once(app, visitor, provider, engine, ann):
     subject, claims = ann
-    users.create(engine, email=claims["email"], password=PASSWORD, role=Role.VIEWER)
+    user_changes.create(engine, email=claims["email"], password=PASSWORD, role=Role.VIEWER)
     through(visitor, provider, subject)
 
     user = users.by_email(engine, claims["email"])

@@ -50,6 +50,16 @@ class TestFigures:
             connection.execute(text("UPDATE rollup_position SET followed_at = NULL"))
         assert "Not counted yet" in viewer.open("/").text
 
+    def test_while_they_are_counted_anew_no_sums_are_shown(self, viewer, engine, new_bill, add, counted):
+        add(new_bill(), price="2.705", code="GEL")
+        counted()
+        assert viewer.open("/").id("accruing-GEL")
+        with transaction(engine) as connection:
+            connection.execute(text("UPDATE rollup_position SET followed_at = NULL"))
+        page = viewer.open("/")
+        assert "Not counted yet" in page.text
+        assert not page.with_class("accruing")
+
     def test_without_bills_it_says_what_will_be_here_and_offers_a_first_one_to_who_may(self, viewer, operator, counted):
         counted()
         assert "No bills yet" in viewer.open("/").text

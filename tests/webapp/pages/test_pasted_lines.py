@@ -1,7 +1,12 @@
 """Pasting lines from a spreadsheet: a preview, then all good rows in one call."""
 
+import pytest
+from flask import request
+
 from billing.bill import BillStatus
+from billing.errors import Unauthenticated
 from billing.ledger import bills, reads
+from webapp.app import LARGEST_FORM
 from webapp.pages.element_ids import element_id
 
 ROWS = "Description\tQty\tPrice\tCurrency\nWire fee\t1\t60\tGEL\nCustody\tthirty\t1200\tJPY\nOnboarding\t6\t0,6\tGEL"
@@ -112,3 +117,11 @@ def test_a_thousand_rows_of_long_descriptions_are_taken(operator, new_bill, engi
     operator.send(add, page.form(add), status=200)
     stored = reads.bill(engine, bill.id)
     assert (stored.version, stored.item_count) == (2, 1_000)
+
+
+def test_only_who_is_let_in_may_send_that_much(app, new_bill):
+    for address in addresses(new_bill())[1:]:
+        with app.test_request_context(address, method="POST"):
+            with pytest.raises(Unauthenticated):
+                app.preprocess_request()
+            assert request.max_content_length == LARGEST_FORM

@@ -5,7 +5,7 @@ from sqlalchemy import text
 
 from tests.support.page import parse
 from tests.support.visitor import PASSWORD, Visitor
-from webapp.identity import attempts, users
+from webapp.identity import attempts, passwords, signing_in, user_changes, users
 from webapp.identity.roles import Role
 from webapp.pages.rendering import local_path
 
@@ -98,6 +98,40 @@ class TestTooManyAttempts:
             sign_in(visitor, accounts[Role.VIEWER], "not the password")
         Visitor(app.test_client()).signed_in(accounts[Role.OPERATOR])
 
+    def test_nor_does_a_character_that_nobody_sees_begin_anew(self, visitor, accounts):
+        for times in range(8):
+            sign_in(visitor, accounts[Role.VIEWER] + "\0" * times, "not the password")
+        sign_in(visitor, accounts[Role.VIEWER] + "\0" * 8, PASSWORD)
+        assert visitor.answer.status_code == 429
+
+    def test_one_network_alone_locks_nobody_out_from_everywhere(self, app, visitor, accounts):
+        for _ in range(signing_in.FROM_EVERYWHERE.attempts + 5):
+            sign_in(visitor, accounts[Role.VIEWER], "not the password")
+        assert visitor.answer.status_code == 429
+
+        elsewhere = Visitor(app.test_client())
+        elsewhere.client.environ_base["REMOTE_ADDR"] = "192.0.2.1"
+        elsewhere.signed_in(accounts[Role.VIEWER])
+
+    def test_nor_does_it_by_waiting_in_between(self):
+        here, everywhere = signing_in.FROM_ONE_NETWORK, signing_in.FROM_EVERYWHERE
+        windows = everywhere.window // here.window + 1
+        assert here.attempts * windows < everywhere.attempts
+
+    def test_what_there_was_no_room_to_look_at_was_no_attempt(self, visitor, accounts, engine, monkeypatch):
+        def busy(*_):
+            raise passwords.Busy
+
+        with monkeypatch.context() as patched:
+            patched.setattr(passwords, "matches", busy)
+            page = sign_in(visitor, accounts[Role.VIEWER], PASSWORD)
+        assert visitor.answer.status_code == 429
+        assert visitor.answer.headers["Retry-After"] == "5"
+        assert "Try again in a few seconds" in page.with_class("problem")[0].text
+        assert page.id("sign-in-email").attributes["value"] == accounts[Role.VIEWER]
+        with engine.connect() as connection:
+            assert connection.execute(text("SELECT sum(count) FROM attempts")).scalar_one() == 0
+
     def test_and_the_person_from_elsewhere_until_it_is_tried_from_everywhere(self, app, accounts):
         def answer(place):
             elsewhere = Visitor(app.test_client())
@@ -105,7 +139,8 @@ class TestTooManyAttempts:
             sign_in(elsewhere, accounts[Role.VIEWER], "not the password")
             return elsewhere.answer.status_code
 
-        assert [answer(place) for place in range(41)] == [401] * 40 + [429]
+        most = signing_in.FROM_EVERYWHERE.attempts
+        assert [answer(place) for place in range(most + 1)] == [401] * most + [429]
 
     def test_coming_in_is_no_attempt(self, app, accounts):
         for _ in range(10):
@@ -138,7 +173,7 @@ class TestTooManyAttempts:
 
 
 def test_who_is_disabled_is_out_at_once(app, engine, accounts, admin):
-    users.create(engine, email="leaving@example.com", password=PASSWORD, role=Role.OPERATOR)
+    user_changes.create(engine, email="leaving@example.com", password=PASSWORD, role=Role.OPERATOR)
     leaving = Visitor(app.test_client()).signed_in("leaving@example.com")
     user = users.by_email(engine, "leaving@example.com")
 

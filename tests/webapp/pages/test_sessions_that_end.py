@@ -2,14 +2,20 @@
 
 import json
 from html import unescape
+from io import BytesIO
 from uuid import uuid4
 
 import pytest
 from sqlalchemy import text
 
+from billing.ledger import seller
 from tests.support.page import parse
+from tests.support.pictures import png
 from tests.support.visitor import HTMX, PASSWORD
+from webapp.app import LARGEST_FORM
+from webapp.identity import sessions
 from webapp.identity.roles import Role
+from webapp.live import streams
 from webapp.pages.kept_forms import LONGEST
 
 
@@ -17,6 +23,12 @@ def ended(engine):
     """All sessions, as if a night had passed."""
     with engine.begin() as connection:
         connection.execute(text("UPDATE sessions SET last_seen_at = now() - interval '13 hours'"))
+
+
+def somebody_was_seen(engine):
+    with engine.connect() as connection:
+        recently = "SELECT bool_or(last_seen_at > now() - interval '30 minutes') FROM sessions"
+        return connection.execute(text(recently)).scalar_one()
 
 
 def test_an_open_page_gets_a_dialog_and_stays(operator, engine):
@@ -104,6 +116,66 @@ def test_nor_more_than_a_page_should_carry(operator, engine):
     assert operator.went_to.startswith("/session/new")
 
 
+@pytest.mark.parametrize("headers", [None, HTMX])
+def test_nor_what_is_too_large_to_be_read(operator, engine, headers):
+    form = operator.open("/customers/new").form("/customers")
+    ended(engine)
+    answer = operator.client.post("/customers", data={**form, "name": "x" * LARGEST_FORM}, headers=headers)
+    assert answer.status_code == (401 if headers else 303)
+
+
+@pytest.mark.parametrize(("file", "said"), [("", False), ("acme.png", True)])
+def test_a_form_with_a_file_is_kept_and_the_file_chosen_again(admin, engine, file, said):
+    address = "/settings/seller"
+    form = admin.open(address).form(address)
+    ended(engine)
+    typed = {**form, "name": "Kept Ltd", "logo": (BytesIO(png() if file else b""), file)}
+    page = admin.send(address, typed, status=401)
+    page = admin.send("/session", {**page.form("/session"), "password": PASSWORD}, status=200)
+    assert "Kept Ltd" in page.with_class("kept")[0].text
+    assert ("choose acme.png again" in page.text) is said
+
+    again = {**page.form(address), **({"logo": (BytesIO(png()), file)} if file else {})}
+    admin.send(address, again, status=303)
+    stored = seller.read(engine)
+    assert (stored.name, stored.logo is not None) == ("Kept Ltd", said)
+
+
+@pytest.mark.parametrize(
+    ("part", "counts"), [("/changes", False), ("/stream", False), ("/workflow", False), ("", True)]
+)
+def test_a_page_that_is_left_open_keeps_no_session_from_ending(operator, engine, new_bill, part, counts):
+    bill = new_bill()
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE sessions SET last_seen_at = now() - interval '1 hour'"))
+
+    answer = operator.client.get(f"/bills/{bill.id}{part}")
+    assert answer.status_code == 200
+    answer.close()
+
+    assert somebody_was_seen(engine) is counts
+
+
+def test_nor_does_its_stream_that_asks_again_and_again(operator, engine, new_bill, monkeypatch):
+    monkeypatch.setattr(streams, "ASK_AGAIN_S", 0)
+    monkeypatch.setattr(streams, "HEARTBEAT_S", 0)
+    asked = []
+    authenticate = sessions.authenticate
+    answer = operator.client.get(f"/bills/{new_bill().id}/stream")
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE sessions SET last_seen_at = now() - interval '1 hour'"))
+
+    monkeypatch.setattr(
+        sessions, "authenticate", lambda *args, **known: asked.append(args) or authenticate(*args, **known)
+    )
+    said = answer.iter_encoded()
+    while not asked:
+        next(said)
+    answer.close()
+
+    assert not somebody_was_seen(engine)
+
+
 @pytest.mark.parametrize(
     "headers", [{"Sec-Fetch-Site": "cross-site"}, {"Origin": "https://evil.example"}, {"Origin": "null"}]
 )
@@ -116,7 +188,9 @@ def test_nor_the_form_of_another_site(operator, engine, headers):
     assert answer.status_code == 303
 
 
-@pytest.mark.parametrize("kept", ["", "x", "[]", '["//evil.example", [], null, null]', '["/a", [1], null, null]'])
+@pytest.mark.parametrize(
+    "kept", ["", "x", "[]", '["//evil.example", [], null, null, []]', '["/a", [1], null, null, []]']
+)
 def test_what_no_page_of_ours_carries_is_not_sent_on(visitor, accounts, kept):
     form = visitor.open("/session/new").form("/session")
     values = {**form, "email": accounts[Role.VIEWER], "password": PASSWORD, "kept": kept}

@@ -52,6 +52,17 @@ def test_a_form_sent_twice_makes_one_link(operator, new_bill):
     assert len(addresses(operator.open(shares(bill)))) == 1
 
 
+def test_the_dialogs_answer_brings_what_happened_to_the_page_it_lies_on(operator, new_bill, engine):
+    bill = new_bill()
+    place = {"hx-swap-oob": f"afterbegin:#{element_id(bill, 'events')}"}
+    dialog = created(operator, bill, htmx=True)
+    assert [e.all("b")[0].text for e in dialog.all("ol", **place)[0].all("li")] == ["Shared"]
+    assert not operator.open(shares(bill), htmx=True).all("ol", **place)
+    (listed,) = links.of_bill(engine, bill.id)
+    dialog = operator.send(revocation(listed.link), dialog.form(revocation(listed.link)), htmx=True)
+    assert [e.all("b")[0].text for e in dialog.all("ol", **place)[0].all("li")] == ["Link revoked"]
+
+
 def test_a_revoked_link_leads_nowhere_and_stays_listed(operator, new_bill, engine):
     bill = new_bill()
     (address,) = addresses(operator.submit(shares(bill), shares(bill)))

@@ -17,7 +17,7 @@ from webapp.identity.roles import Role
 @pytest.fixture
 def somebody(engine):
     email = f"{uuid4().hex[:8]}@example.com"
-    users.create(engine, email=email, password=PASSWORD, role=Role.OPERATOR)
+    user_changes.create(engine, email=email, password=PASSWORD, role=Role.OPERATOR)
     return users.by_email(engine, email)
 
 
@@ -135,7 +135,7 @@ def test_the_last_administrator_stays_one(engine, database_url, app, admin, acco
     page = admin.submit(address(last), address(last, "/disablement"))
     assert "This is the last administrator" in page.with_class("problem")[0].text
 
-    users.create(engine, email=f"{uuid4().hex}@example.com", password=PASSWORD, role=Role.ADMIN)
+    user_changes.create(engine, email=f"{uuid4().hex}@example.com", password=PASSWORD, role=Role.ADMIN)
     with pytest.raises(FailedPrecondition):
         user_changes.reset_password(engine, origin_of(last), last.id, "another long password")
 
