@@ -126,6 +126,7 @@ class TestByKeyboard:
         email = new_user(Role.ADMIN)
         page = new_browser().new_page()
         page.goto("/rates")
+        expect(page.get_by_label("E-mail")).to_be_focused()
         page.keyboard.type(email)
         page.keyboard.press("Tab")
         page.keyboard.type(PASSWORD)

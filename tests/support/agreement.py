@@ -173,7 +173,7 @@ def _page_agrees(staff: Staff, caller: Integrator, bill_id: str, answer: Mapping
         assert page.amounts("whole") == {shown_in: converted["amount"]}
     assert answer["status"].capitalize() in page.words
     if answer["status"] == "closed":
-        assert f"Bill No. {answer['number']}" in page.words
+        assert f"No. {answer['number']}" in page.words
 
 
 async def _workflows_agree(stack: Stack, bill_ids: Iterable[str]) -> None:
