@@ -5,8 +5,15 @@ from __future__ import annotations
 from playwright.sync_api import BrowserContext, ConsoleMessage, WebError
 
 # Notes about answers that aren't 2xx, by the browser, and about requests that were under way when a page was left or
-# the network lost, by htmx: that the server refused a form, or somebody moved on, is no fault of the page.
-NO_FAULTS = ("Failed to load resource", "htmx:sendError", "htmx:sendAbort", "htmx:afterRequest")
+# the network lost, by htmx: that the server refused a form, or somebody moved on, is no fault of the page; nor that a
+# stream asked for after the session ended is answered with the sign-in page.
+NO_FAULTS = (
+    "Failed to load resource",
+    "EventSource's response has a MIME type",
+    "htmx:sendError",
+    "htmx:sendAbort",
+    "htmx:afterRequest",
+)
 
 _TELL_OF_VIOLATIONS = """
 document.addEventListener("securitypolicyviolation", (event) => console.error(
