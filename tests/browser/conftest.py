@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
 import pyotp
@@ -14,8 +15,9 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 from sqlalchemy import Engine
 
 from billing.bill import Bill, LineItem, LineItemDraft
-from billing.ledger import line_items
+from billing.ledger import bills, line_items
 from billing.origin import Actor, ActorKind, Origin, by_the_system
+from billing.period import Period
 from billing.settings import DEFAULT_CURRENCIES, Settings
 from tests.browser.states import GUARDED, Place
 from tests.browser.visits import Visits, sign_in
@@ -170,3 +172,11 @@ def add(engine: Engine) -> Callable[..., LineItem]:
         return line_items.add(engine, origin, bill.id, draft)[1]
 
     return add_
+
+
+@pytest.fixture
+def bill(engine: Engine) -> Bill:
+    """An open bill without lines."""
+    now = datetime.now(UTC)
+    period = Period(now - timedelta(days=1), now + timedelta(days=30))
+    return bills.open_bill(engine, by_the_system("test"), "hung", period).bill

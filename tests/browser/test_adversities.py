@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
 from urllib.parse import urlsplit
 
 import pytest
 from playwright.sync_api import Page, expect
 
-from billing.bill import Bill
-from billing.ledger import bills, reads
-from billing.origin import by_the_system
-from billing.period import Period
+from billing.ledger import reads
+from tests.browser.elements import rows
 from tests.browser.states import DESIGN, STATES, Place, State
 from tests.browser.visits import Visits
 from webapp.pages.element_ids import element_id
@@ -23,21 +20,10 @@ SLOW_MS = 1_500
 PAGES = [state for state in STATES if state.steps is None and state not in DESIGN]
 
 
-@pytest.fixture
-def bill(engine) -> Bill:
-    now = datetime.now(UTC)
-    period = Period(now - timedelta(days=1), now + timedelta(days=30))
-    return bills.open_bill(engine, by_the_system("test"), "hung", period).bill
-
-
 def type_line(page: Page, description: str) -> None:
     page.get_by_label("Description", exact=True).fill(description)
     page.get_by_label("Quantity", exact=True).fill("1")
     page.get_by_label("Unit price", exact=True).fill("12.50")
-
-
-def rows(page: Page, bill: Bill):
-    return page.locator(f"#{element_id(bill, 'items')} tr")
 
 
 @contextmanager

@@ -4,27 +4,13 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-import pytest
 from playwright.sync_api import Page, expect
 
-from billing.bill import Bill
 from billing.ledger import bills, reads
-from billing.origin import by_the_system
-from billing.period import Period
+from tests.browser.elements import rows
 from webapp.pages.element_ids import element_id
 
 MOST_TABS = 60
-
-
-@pytest.fixture
-def bill(engine) -> Bill:
-    now = datetime.now(UTC)
-    period = Period(now - timedelta(days=1), now + timedelta(days=30))
-    return bills.open_bill(engine, by_the_system("test"), "hung", period).bill
-
-
-def rows(page: Page, bill: Bill):
-    return page.locator(f"#{element_id(bill, 'items')} tr")
 
 
 def tab_to(page: Page, selector: str) -> None:
@@ -128,8 +114,10 @@ def test_going_back_and_sending_again_adds_nothing(open_browser, bill, engine):
     page.get_by_label("Rows", exact=True).fill("Wire fee\t1\t60\tGEL\nCustody\t30\t1200\tJPY")
     page.get_by_role("button", name="Preview").click()
     page.get_by_role("button", name="Add 2 lines").click()
+    added = page.get_by_role("heading", name="2 lines added")
+    expect(added).to_be_visible()
     page.reload()
-    expect(page.get_by_role("heading", name="2 lines added")).to_be_visible()
+    expect(added).to_be_visible()
     assert reads.bill(engine, bill.id).item_count == 3
 
 

@@ -5,27 +5,15 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
-import pytest
 from playwright.sync_api import Page, expect
 
-from billing.bill import Bill
 from billing.ledger import bills, reads
 from billing.origin import by_the_system
 from billing.period import Period
+from tests.browser.elements import rows
 from webapp.pages.element_ids import element_id
 
 LIVE_MS = 2_000
-
-
-@pytest.fixture
-def bill(engine) -> Bill:
-    now = datetime.now(UTC)
-    period = Period(now - timedelta(days=1), now + timedelta(days=30))
-    return bills.open_bill(engine, by_the_system("test"), "hung", period).bill
-
-
-def rows(page: Page, bill: Bill):
-    return page.locator(f"#{element_id(bill, 'items')} tr")
 
 
 def type_line(page: Page, description: str, quantity: str, price: str, code: str) -> None:

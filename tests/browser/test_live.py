@@ -5,18 +5,17 @@ from __future__ import annotations
 import statistics
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from urllib.parse import urlsplit
 
 import pytest
 from playwright.sync_api import Locator, Page, expect
 from sqlalchemy import text
 
-from billing.bill import Bill
 from billing.ledger import bills, closing
 from billing.origin import by_the_system
-from billing.period import Period
 from billing.settings import Settings
+from tests.browser.elements import rows
 from tests.browser.visits import sign_in
 from tests.support.served import served
 from tests.support.visitor import PASSWORD
@@ -31,13 +30,6 @@ HIDE = """(hidden) => {
     Object.defineProperty(document, "hidden", { configurable: true, get: () => hidden });
     document.dispatchEvent(new Event("visibilitychange"));
 }"""
-
-
-@pytest.fixture
-def bill(engine) -> Bill:
-    now = datetime.now(UTC)
-    period = Period(now - timedelta(days=1), now + timedelta(days=30))
-    return bills.open_bill(engine, by_the_system("test"), "hung", period).bill
 
 
 @pytest.fixture
@@ -56,10 +48,6 @@ def follow(open_browser, bill) -> Callable[[], Page]:
 def mark(page: Page) -> Locator:
     """What stands beside the title, as far as it can be seen."""
     return page.locator(".live > span:visible")
-
-
-def rows(page: Page, bill: Bill) -> Locator:
-    return page.locator(f"#{element_id(bill, 'items')} tr")
 
 
 def part(page: Page, thing: object, name: str = "") -> Locator:

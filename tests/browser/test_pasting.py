@@ -2,25 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
-
-import pytest
 from playwright.sync_api import expect
 
-from billing.bill import Bill
-from billing.ledger import bills, reads
-from billing.origin import by_the_system
-from billing.period import Period
+from billing.ledger import reads
 from webapp.pages.element_ids import element_id
 
 ROWS = "Description\tQty\tPrice\tCurrency\nWire fee\t1\t60\tGEL\nCustody\t30\t1,200\tJPY\nOnboarding\t6\t0,60\tGEL"
-
-
-@pytest.fixture
-def bill(engine) -> Bill:
-    now = datetime.now(UTC)
-    period = Period(now - timedelta(days=1), now + timedelta(days=30))
-    return bills.open_bill(engine, by_the_system("test"), "hung", period).bill
 
 
 def test_rows_are_pasted_with_a_preview_and_the_bad_one_is_left_out(open_browser, bill, engine):
