@@ -16,7 +16,6 @@ from billing.logo import Logo
 from billing.origin import by_the_system
 from billing.settings import DEFAULT_CURRENCIES, Settings
 from tests.browser.conftest import SECRET
-from tests.browser.test_bill_page import bill  # noqa: F401  a fixture
 from tests.browser.visits import sign_in
 from tests.support.complaints import Complaints
 from tests.support.pictures import png
@@ -73,7 +72,7 @@ def logo(tmp_path: Path) -> Path:
 def test_the_seller_is_set_with_its_logo_and_a_closed_bill_has_it(
     open_as_admin: Open,
     engine: Engine,
-    bill: Bill,  # noqa: F811
+    bill: Bill,
     logo: Path,
     script: bool,
 ) -> None:
@@ -120,7 +119,7 @@ def test_currencies_are_taken_away_and_given_back(
     open_as_admin: Open,
     open_browser: Open,
     engine: Engine,
-    bill: Bill,  # noqa: F811
+    bill: Bill,
     script: bool,
 ) -> None:
     page = open_as_admin(script=script)
