@@ -49,3 +49,12 @@ def app(make_app: Callable[[Config], Flask], config: Config) -> Flask:
 @pytest.fixture
 def client(app: Flask) -> FlaskClient:
     return app.test_client()
+
+
+@pytest.fixture
+def nothing_to_remember_anew(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is read once a moment has just been read, and isn't again in this test: for who counts statements."""
+    system = app.extensions["pave"]
+    for remembered in (system.rates.current, system.offered, system.attention):
+        remembered.renewed()
+        monkeypatch.setattr(remembered, "_for_s", float("inf"))

@@ -173,6 +173,7 @@ def test_names_are_no_markup(operator, new_bill, engine, origin):
     assert "<img src=x" not in operator.answer.text
 
 
+@pytest.mark.usefixtures("nothing_to_remember_anew")
 def test_a_longer_page_asks_the_database_no_oftener(operator, new_bill, engine):
     """However many bills it has: what is read for each of them would be read for fifty."""
     for _ in range(3):
