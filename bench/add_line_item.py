@@ -8,9 +8,9 @@ import signal
 import sys
 from pathlib import Path
 
-from support import machine, report
-from support.rounds import Plan, Rounds, say
-from support.stack import Stack
+from bench.support import machine, report
+from bench.support.rounds import Plan, Rounds, say
+from bench.support.stack import Stack
 
 RESULTS = Path(__file__).with_name("results")
 

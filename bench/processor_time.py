@@ -52,7 +52,7 @@ def main() -> None:
 
 
 def compare(connection: psycopg.Connection) -> None:
-    from bench.floor import create_app as create_floor  # noqa: PLC0415 - reads the environment set above
+    from bench.support.floor import create_app as create_floor  # noqa: PLC0415 - reads the environment set above
     from webapp.app import create_app  # noqa: PLC0415
     from webapp.identity import api_keys  # noqa: PLC0415
     from webapp.identity.roles import Role  # noqa: PLC0415

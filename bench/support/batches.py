@@ -4,10 +4,10 @@ import time
 import uuid
 from decimal import Decimal
 
-from support import load
-from support.bills import PlainBills, SystemBills, item
-from support.load import Sample
-from support.stack import Stack
+from bench.support import load
+from bench.support.bills import PlainBills, SystemBills, item
+from bench.support.load import Sample
+from bench.support.stack import Stack
 
 INSERT = """
     INSERT INTO line_items (bill_id, position, id, description, currency, quantity, unit_price, total,

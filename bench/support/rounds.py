@@ -5,12 +5,12 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from support import batches, load
-from support.bills import PlainBills, SystemBills
-from support.load import Ask, Sample
-from support.measures import Series
-from support.seed import SeedBills
-from support.stack import Stack
+from bench.support import batches, load
+from bench.support.bills import PlainBills, SystemBills
+from bench.support.load import Ask, Sample
+from bench.support.measures import Series
+from bench.support.seed import SeedBills
+from bench.support.stack import Stack
 
 BILLS_OF_ONE_CLIENT = 64
 BILLS_OF_A_CLIENT = 12

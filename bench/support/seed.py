@@ -4,10 +4,10 @@ import itertools
 import json
 import time
 
-from support import load
-from support.bills import PlainBills, item
-from support.load import Ask, post
-from support.stack import Stack
+from bench.support import load
+from bench.support.bills import PlainBills, item
+from bench.support.load import Ask, post
+from bench.support.stack import Stack
 
 STORED_WITHIN_S = 120
 

@@ -1,7 +1,9 @@
-"""What is measured, started together on one machine: one PostgreSQL, one Temporal, three webs and two workers.
+"""What is measured, started on one machine: a PostgreSQL, a Temporal, web and worker; what it is compared with joins.
 
 Each web is gunicorn with the project's settings. Everything ends with the `with`, by process id.
 """
+
+from __future__ import annotations
 
 import os
 import secrets
@@ -9,6 +11,7 @@ import shutil
 import sys
 import tempfile
 import time
+from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Self
@@ -25,22 +28,23 @@ from webapp.identity.roles import Role
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 READY_WITHIN_S = 60
-WEBS = {
-    "system": ("webapp.app:create_app()", "/readyz?strict=1"),
-    "floor": ("bench.floor:create_app()", "/healthz"),
-    "seed": ("bench.seed_way:create_app()", "/healthz"),
-}
-WORKERS = {"worker": "workflows.worker", "seed-worker": "bench.seed_workflow"}
+SYSTEM = ("webapp.app:create_app()", "/readyz?strict=1")
 
 
 class Stack:
-    """`ports` are the webs'; `database` is an autocommitting connection to the system's, `plain` to the floor's."""
+    """`ports` are the webs' by name; `database` is an autocommitting connection to the system's database.
 
-    def __init__(self, parent: Path | None = None) -> None:
+    `plain` is one to a second, migrated database, for what runs without the system: made when first asked for.
+    """
+
+    def __init__(self, parent: Path | None = None, environment: Mapping[str, str] | None = None) -> None:
         self._parent = parent
+        self._more = dict(environment or {})
         self._ending = ExitStack()
-        self._children: dict[str, Child] = {}
+        self._plain: psycopg.Connection | None = None
+        self.children: dict[str, Child] = {}
         self.ports: dict[str, int] = {}
+        self.urls: dict[str, str] = {}
         self.api_key = ""
 
     def __enter__(self) -> Self:
@@ -54,8 +58,72 @@ class Stack:
     def __exit__(self, *_error: object) -> None:
         self._ending.close()
 
+    @property
+    def plain(self) -> psycopg.Connection:
+        if self._plain is None:
+            self._plain = self.connect(self.new_database("plain"))
+            self._plain.execute("CREATE SEQUENCE bench_positions CACHE 100")
+        return self._plain
+
     def log(self, name: str) -> str:
         return (self.directory / f"{name}.log").read_text()
+
+    def new_database(self, name: str) -> str:
+        """The URL of a database with all tables."""
+        self.urls[name] = self._postgres.create_database(name)
+        self._migrate(self.urls[name])
+        return self.urls[name]
+
+    def connect(self, url: str) -> psycopg.Connection:
+        connection = psycopg.connect(url, autocommit=True)
+        self._ending.callback(connection.close)
+        return connection
+
+    def web(self, name: str, app: str, ready: str = "/healthz", environment: Mapping[str, str] | None = None) -> int:
+        """The port of a gunicorn that serves `app`; returns once `ready` answers 200."""
+        self.ports |= ports.kept_ports(self.directory / "ports.json", (*self.ports, name))
+        more = {"PORT": str(self.ports[name]), **(environment or {})}
+        child = self.program(name, ["-m", "gunicorn", "-c", "gunicorn.conf.py", app], more)
+        deadline = time.monotonic() + READY_WITHIN_S
+        while (answer := probe.get(self.ports[name], ready)) is None or answer[0] != 200:
+            if time.monotonic() > deadline or not child.running:
+                raise RuntimeError(f"{name} did not become ready:\n{self.log(name)[-3000:]}")
+            time.sleep(0.05)
+        return self.ports[name]
+
+    def floor(self) -> int:
+        """The port of the floor, on the plain database: bench/support/floor.py."""
+        if "floor" not in self.ports:
+            assert self.plain
+            self.web("floor", "bench.support.floor:create_app()", environment={"DATABASE_URL": self.urls["plain"]})
+        return self.ports["floor"]
+
+    def seed(self) -> int:
+        """The port of the seed's way, on the plain database: bench/support/seed_way.py."""
+        if "seed" not in self.ports:
+            assert self.plain
+            there = {"DATABASE_URL": self.urls["plain"]}
+            self.program("seed-worker", ["-m", "bench.support.seed_workflow"], there)
+            self.web("seed", "bench.support.seed_way:create_app()", environment=there)
+        return self.ports["seed"]
+
+    def program(self, name: str, arguments: list[str], environment: Mapping[str, str] | None = None) -> Child:
+        """A Python program beside the others, with the system's environment and `environment`."""
+        command = [sys.executable, *arguments]
+        record, log = self.directory / f"{name}.process.json", self.directory / f"{name}.log"
+        child = Child(name, command, record, log, {**self.environment, **(environment or {})}, CHECKOUT)
+        self._ending.callback(child.stop)
+        child.start()
+        self.children[name] = child
+        return child
+
+    def api_key_of(self, url: str) -> str:
+        """A new operator's key in that database."""
+        engine = create_engine(url)
+        try:
+            return api_keys.create(engine, name="bench", role=Role.OPERATOR)
+        finally:
+            engine.dispose()
 
     def _start(self) -> None:
         self.directory = Path(tempfile.mkdtemp(prefix="pave-billing-bench-", dir=self._parent))
@@ -63,17 +131,13 @@ class Stack:
         self.directory.chmod(0o711)
         self._ending.callback(shutil.rmtree, self.directory, ignore_errors=True)
         self._start_servers()
-        system_url, plain_url = self._postgres.url(), self._postgres.create_database("plain")
-        self._environment = self._common_environment()
-        for url in (system_url, plain_url):
-            self._migrate(url)
-        self.database = self._connect(system_url)
-        self.plain = self._connect(plain_url)
-        self.plain.execute("CREATE SEQUENCE bench_positions CACHE 100")
-        self._start_programs({"system": system_url, "floor": plain_url, "seed": plain_url})
-        engine = create_engine(system_url)
-        self.api_key = api_keys.create(engine, name="bench", role=Role.OPERATOR)
-        engine.dispose()
+        self.urls["system"] = self._postgres.url()
+        self.environment = {**self._common_environment(), "DATABASE_URL": self.urls["system"], **self._more}
+        self._migrate(self.urls["system"])
+        self.database = self.connect(self.urls["system"])
+        self.api_key = self.api_key_of(self.urls["system"])
+        self.program("worker", ["-m", "workflows.worker"])
+        self.web("system", *SYSTEM)
 
     def _start_servers(self) -> None:
         self._postgres, self._temporal = Postgres(self.directory), Temporal(self.directory)
@@ -96,36 +160,7 @@ class Stack:
 
     def _migrate(self, url: str) -> None:
         command = [sys.executable, "-m", "alembic", "upgrade", "head"]
-        environment = {**self._environment, "DATABASE_URL": url}
+        environment = {**self._common_environment(), "DATABASE_URL": url}
         done = errand.run(command, cwd=CHECKOUT, environment=environment, pause=time.sleep)
         if done.returncode:
             raise RuntimeError(f"the database could not be migrated:\n{done.stderr}")
-
-    def _connect(self, url: str) -> psycopg.Connection:
-        connection = psycopg.connect(url, autocommit=True)
-        self._ending.callback(connection.close)
-        return connection
-
-    def _start_programs(self, urls: dict[str, str]) -> None:
-        self.ports = ports.kept_ports(self.directory / "ports.json", tuple(WEBS))
-        for name, module in WORKERS.items():
-            url = urls["system" if name == "worker" else "seed"]
-            self._start_child(name, ["-m", module], {"DATABASE_URL": url})
-        for name, (app, _) in WEBS.items():
-            port = str(self.ports[name])
-            serve = ["-m", "gunicorn", "-c", "gunicorn.conf.py", app]
-            self._start_child(name, serve, {"DATABASE_URL": urls[name], "PORT": port})
-        deadline = time.monotonic() + READY_WITHIN_S
-        for name, (_, path) in WEBS.items():
-            while (answer := probe.get(self.ports[name], path)) is None or answer[0] != 200:
-                if time.monotonic() > deadline or not self._children[name].running:
-                    raise RuntimeError(f"{name} did not become ready:\n{self.log(name)[-3000:]}")
-                time.sleep(0.1)
-
-    def _start_child(self, name: str, arguments: list[str], more: dict[str, str]) -> None:
-        command = [sys.executable, *arguments]
-        record, log = self.directory / f"{name}.process.json", self.directory / f"{name}.log"
-        child = Child(name, command, record, log, {**self._environment, **more}, CHECKOUT)
-        self._ending.callback(child.stop)
-        child.start()
-        self._children[name] = child

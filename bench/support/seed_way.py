@@ -1,6 +1,6 @@
 """The seed's way, the handler's half: ask the bill's workflow whether it is open, signal the item, answer.
 
-The answer leaves before the row is stored. Served like the floor: `bench.seed_way:create_app()`.
+The answer leaves before the row is stored. Served like the floor: `bench.support.seed_way:create_app()`.
 """
 
 import asyncio
@@ -14,7 +14,7 @@ from flask import Flask, request
 from temporalio.client import Client
 from temporalio.common import WorkflowIDConflictPolicy
 
-from bench.seed_workflow import TASK_QUEUE, Item, SeedBill
+from bench.support.seed_workflow import TASK_QUEUE, Item, SeedBill
 
 PATIENCE_S = 60
 

@@ -1,7 +1,7 @@
 """The floor: what one durable line item costs with Flask and psycopg when nothing else is done.
 
 Parse, lock the bill's row, insert, commit, answer. No key, no checks of ours, no totals, no event, no
-workflow. Served by gunicorn with the project's settings: `bench.floor:create_app()`.
+workflow. Served by gunicorn with the project's settings: `bench.support.floor:create_app()`.
 """
 
 import os

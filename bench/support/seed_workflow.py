@@ -1,6 +1,6 @@
 """The seed's way, the workflow's half: every line item goes through the bill's workflow and an activity.
 
-`python -m bench.seed_workflow` is its worker.
+`python -m bench.support.seed_workflow` is its worker.
 """
 
 import asyncio
