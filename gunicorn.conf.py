@@ -24,19 +24,80 @@ graceful_timeout = 5
 # The application logs its requests itself.
 accesslog = None
 loglevel = os.environ.get("GUNICORN_LOG_LEVEL", "info")
+logger_class = "webapp.server_log.ServerLog"
 # A socket under the home of whoever runs it, which nobody here uses.
 control_socket_disable = True
 # Heartbeats are file times: in memory, so that a busy disk doesn't look like a hung worker.
 worker_tmp_dir = "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108 - memory, not a shared file
 
 
+def on_starting(server: Any) -> None:
+    """With METRICS_PORT the processes count in files that they share, and listen for scrapers at one socket."""
+    from webapp import metrics_files  # noqa: PLC0415 - nothing of it in a server that serves something else
+    from webapp.live.bell import Neighbours  # noqa: PLC0415
+    from workflows import scraping  # noqa: PLC0415
+
+    # Twice as many as there are: while a reload lasts, old ones and new ones live side by side.
+    server.live_neighbours = Neighbours(2 * workers)
+    server.metrics_directory = server.metrics_listener = None
+    if address := scraping.address_in(os.environ, "METRICS_PORT"):
+        try:
+            server.metrics_listener = scraping.listener_at(address)
+        except OSError as error:
+            # As while a new server takes over from an old one. Bills matter more than their figures.
+            server.log.warning("No metrics: %s:%s can't be listened at: %s", *address, error.strerror)
+            return
+        server.metrics_directory = metrics_files.make_directory()
+
+
+def pre_fork(server: Any, worker: Any) -> None:
+    from webapp import metrics_files  # noqa: PLC0415
+
+    worker.metrics_slot = metrics_files.free_slot({other.metrics_slot for other in server.WORKERS.values()})
+
+
+def post_fork(server: Any, worker: Any) -> None:
+    worker.metrics_listener = server.metrics_listener
+    worker.live_neighbours = server.live_neighbours
+    if server.metrics_directory:
+        from webapp import metrics_files  # noqa: PLC0415
+
+        metrics_files.take_slot(worker.metrics_slot)
+
+
+def child_exit(server: Any, worker: Any) -> None:
+    if server.metrics_directory:
+        from webapp import metrics_files  # noqa: PLC0415
+
+        metrics_files.forget_gauges(server.metrics_directory, worker.metrics_slot)
+
+
+def on_exit(server: Any) -> None:
+    if server.metrics_directory:
+        from webapp import metrics_files  # noqa: PLC0415
+
+        metrics_files.remove(server.metrics_directory)
+
+
 def post_worker_init(worker: Any) -> None:
     """Streams are told when the process is to end: they would hold on to it for all of its grace."""
-    worker.wsgi.extensions["pave"].live.stop_when(lambda: not worker.alive)
+    system = worker.wsgi.extensions.get("pave")
+    if system:  # the benchmark serves other applications with these settings too
+        system.live.stop_when(lambda: not worker.alive)
+        if worker.metrics_slot < len(worker.live_neighbours):
+            system.live.live_beside(worker.live_neighbours, worker.metrics_slot)
+        if worker.metrics_listener:
+            from webapp import metrics  # noqa: PLC0415 - after the process has its slot
+            from workflows import scraping  # noqa: PLC0415
+
+            metrics.keep_gauges(system)
+            scraping.serve(worker.metrics_listener, metrics.renderer(system))
 
 
 def worker_exit(server: object, worker: object) -> None:
     """The Temporal SDK can abort while the interpreter ends, after all work is done: end without that."""
+    if tracing := sys.modules.get("workflows.tracing"):
+        tracing.stop()
     sys.stdout.flush()
     sys.stderr.flush()
     code = getattr(sys.exc_info()[1], "code", 0)

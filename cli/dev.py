@@ -210,6 +210,13 @@ class Dev:
             show=show,
         )
 
+    def _metrics(self) -> dict[str, str]:
+        """Where figures for Prometheus are, if anybody asked for them."""
+        there = self._environment.get("METRICS_ADDRESS", ports.LOOPBACK)
+        asked = {"Metrics": "METRICS_PORT", "Worker's": "WORKER_METRICS_PORT"}
+        found = {name: self._environment.get(variable) for name, variable in asked.items()}
+        return {name: f"http://{there}:{port}/metrics" for name, port in found.items() if port}
+
     def _print_welcome(self, access: Access, seconds: float) -> None:
         lines = {
             "Pages": self._url,
@@ -217,6 +224,7 @@ class Dev:
             "API key": access.api_key,
             "Temporal": self._temporal.ui_url if self._temporal else self._environment["TEMPORAL_ADDRESS"],
             "Data": str(self._data_dir),
+            **self._metrics(),
         }
         say(f"\nPave Billing is ready after {seconds:.1f} s. Ctrl-C stops it.\n")
         for name, value in lines.items():

@@ -13,6 +13,7 @@ from uuid import uuid4
 import pytest
 from alembic import command
 from alembic.config import Config as AlembicConfig
+from hypothesis import HealthCheck, settings
 from sqlalchemy import Engine
 
 from billing.bill import Bill
@@ -22,10 +23,20 @@ from billing.origin import Actor, ActorKind, Origin
 from billing.period import Period
 from embedded.postgres import Postgres
 from embedded.temporal import Temporal
+from tests.support.days import wait_for_the_next_day_if_this_one_ends_soon
 from tests.support.ledger import OpenBill
 
 PROJECT = Path(__file__).resolve().parents[1]
 TEMPLATE = "migrated"
+
+# An example takes as long as the machine lets it: how quick something is, is measured elsewhere.
+settings.register_profile(
+    "unhurried",
+    settings.get_profile(settings.get_current_profile_name()),
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+settings.load_profile("unhurried")
 
 
 @pytest.fixture(scope="session")
@@ -39,7 +50,8 @@ def run_dir() -> Iterator[Path]:
 
 @pytest.fixture(scope="session")
 def postgres(run_dir: Path) -> Iterator[Postgres]:
-    server = Postgres(run_dir)
+    # Who follows the log waits for older transactions, of other databases too: those of autovacuum come at any moment.
+    server = Postgres(run_dir, settings={"autovacuum": "off"})
     server.start()
     yield server
     server.stop()
@@ -92,6 +104,12 @@ def engine(database_url: str) -> Iterator[Engine]:
     made = create_engine(database_url)
     yield made
     made.dispose()
+
+
+@pytest.fixture
+def one_day() -> None:
+    """The test begins and ends on one day of UTC, and so in one month."""
+    wait_for_the_next_day_if_this_one_ends_soon()
 
 
 @pytest.fixture

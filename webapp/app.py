@@ -15,7 +15,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 from billing.ledger import database
 from billing.ledger.base import Base
 from billing.logs import configure as configure_logging
-from webapp import headers, health, logs, uploads
+from webapp import headers, health, logs, metrics, spans, uploads
 from webapp.api.blueprint import PATH
 from webapp.api.errors import answer_unroutable
 from webapp.api.routes import api
@@ -29,6 +29,7 @@ from webapp.identity import access, api_keys, sessions
 from webapp.identity.oidc import Provider
 from webapp.pages.routes import pages
 from webapp.system import System
+from workflows import tracing
 
 PROJECT = Path(__file__).resolve().parents[1]
 LARGEST_FORM = 256 * 1024
@@ -77,6 +78,10 @@ def _add_layers(app: Flask, system: System) -> None:
     app.wsgi_app = ProxyFix(app.wsgi_app, x_for=system.config.trusted_proxies, x_proto=0)  # type: ignore[method-assign]
     headers.name_requests(app)
     logs.log_requests(app)
+    if system.config.metrics:
+        metrics.count_requests(app)
+    if tracing.is_configured():
+        spans.trace_requests(app)
     headers.protect_answers(app, https=system.config.is_https)
     answer_unroutable(app)
     keep_to_yourself(app)

@@ -50,6 +50,7 @@ CONSOLE_STYLES = (
 CONSOLE_SCRIPTS = (
     "console",
     "line_items",
+    "news",
     "live",
     "seller",
     "keyboard",
@@ -87,7 +88,7 @@ def _files() -> Mapping[str, tuple[Path, ...]]:
         "console.css": tuple(OURS / "styles" / f"{name}.css" for name in CONSOLE_STYLES),
         "console.js": tuple(OURS / "scripts" / f"{name}.js" for name in CONSOLE_SCRIPTS),
         "customer.css": tuple(OURS / "styles" / f"{name}.css" for name in CUSTOMER_STYLES),
-        "customer.js": (OURS / "scripts" / "customer.js",),
+        "customer.js": (OURS / "scripts" / "news.js", OURS / "scripts" / "customer.js"),
         "mark.svg": (OURS / "mark.svg",),
         "htmx.js": (of_package("django_htmx", "static/django_htmx/htmx-2.min.js"),),
         font_name(): (SUBSET_FONT if SUBSET_FONT.is_file() else inter(),),

@@ -7,11 +7,11 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, wait
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from billing.bill import Bill
-from billing.ledger import overview
+from billing.ledger import findings, overview
 from billing.ledger import rates as stored_rates
 from billing.ledger.overview import MOST_COUNTED, Late, Standing
 from billing.settings import Settings
@@ -31,7 +31,8 @@ MOMENT_S = 0.25
 
 @dataclass(frozen=True, slots=True)
 class Concern:
-    """One thing that needs somebody: what, why, and where to go (`endpoint` with its `arguments`)."""
+    """One thing that needs somebody: what, why, since when if that is known, and where to go (`endpoint` with its
+    `arguments`). `repair` is the endpoint of a form that administrators may send."""
 
     name: str
     title: str
@@ -41,12 +42,22 @@ class Concern:
     arguments: Mapping[str, str] = field(default_factory=dict)
     bills: Sequence[Bill] = ()
     is_grave: bool = False
+    since: datetime | None = None
+    repair: str | None = None
+    repair_label: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Attention:
+    """`findings` is how many differences are open; they are one concern."""
+
     open_bills: int
     concerns: tuple[Concern, ...]
+    findings: int = 0
+
+    @property
+    def count(self) -> int:
+        return len(self.concerns) + max(self.findings - 1, 0)
 
 
 class TemporalReach:
@@ -75,12 +86,28 @@ class TemporalReach:
 def look(system: System) -> Attention:
     """As of now, but for Temporal. The graver comes first."""
     standing = overview.standing(system.engine, patience=LATE_AFTER)
+    found = findings.count_open(system.engine)
     concerns = [
         *_late_bills(standing),
+        *_findings(found),
         *_machinery(standing, reachable=system.temporal_reach()),
         *_rates(system, system.rates.current()),
     ]
-    return Attention(standing.open_bills, tuple(sorted(concerns, key=lambda concern: not concern.is_grave)))
+    graver_first = tuple(sorted(concerns, key=lambda concern: not concern.is_grave))
+    return Attention(standing.open_bills, graver_first, found)
+
+
+def _findings(found: int) -> Iterator[Concern]:
+    if found:
+        many = f"{found:,}+" if found >= findings.MOST_COUNTED else f"{found:,}"
+        yield Concern(
+            "findings",
+            f"{many} {'difference was' if found == 1 else 'differences were'} found",
+            "What is stored, and what workflows have heard of it, is compared all the time. Each difference stands"
+            " there with its cause, and goes by itself when it is no more.",
+            "Differences",
+            "pages.show_attention",
+        )
 
 
 def _late_bills(standing: Standing) -> Iterator[Concern]:
@@ -95,6 +122,9 @@ def _late_bills(standing: Standing) -> Iterator[Concern]:
             {"status": "open"},
             standing.overdue.bills,
             is_grave=True,
+            since=min((bill.period.end for bill in standing.overdue.bills), default=None),
+            repair="pages.close_what_is_due",
+            repair_label="Close them now",
         )
     if standing.closing.count:
         yield Concern(
@@ -106,6 +136,9 @@ def _late_bills(standing: Standing) -> Iterator[Concern]:
             {"status": "closing"},
             standing.closing.bills,
             is_grave=True,
+            since=min((b.close_requested_at for b in standing.closing.bills if b.close_requested_at), default=None),
+            repair="pages.close_what_is_due",
+            repair_label="Close them now",
         )
 
 
@@ -120,6 +153,7 @@ def _machinery(standing: Standing, *, reachable: bool | None) -> Iterator[Concer
             f"{last} Bills take items and can be read; what is due closes once a worker runs.",
             *state,
             is_grave=True,
+            since=_ago(standing.beat),
         )
     if reachable is False:
         yield Concern(
@@ -140,7 +174,13 @@ def _machinery(standing: Standing, *, reachable: bool | None) -> Iterator[Concer
         )
     if not silent and (standing.counted is None or standing.counted > COUNTED_LATE_AFTER):
         age = f"They are {duration(standing.counted)} old." if standing.counted else "They are not complete yet."
-        yield Concern("sums", "The sums of this page are behind", f"{age} The worker is catching up.", *state)
+        yield Concern(
+            "sums",
+            "The sums of this page are behind",
+            f"{age} The worker is catching up.",
+            *state,
+            since=_ago(standing.counted),
+        )
 
 
 def _rates(system: System, rates: RatesInUse) -> Iterator[Concern]:
@@ -155,7 +195,14 @@ def _rates(system: System, rates: RatesInUse) -> Iterator[Concern]:
         )
         return
     if rates.snapshot is None:
-        yield Concern("rates-none", "There are no rates", f"{_last_attempt(system)} Conversions wait for them.", *place)
+        yield Concern(
+            "rates-none",
+            "There are no rates",
+            f"{_last_attempt(system)} Conversions wait for them.",
+            *place,
+            repair="pages.refresh_rates",
+            repair_label="Fetch rates now",
+        )
     elif rates.stale:
         yield Concern(
             "rates-stale",
@@ -163,6 +210,9 @@ def _rates(system: System, rates: RatesInUse) -> Iterator[Concern]:
             f"They are of {instant(rates.snapshot.provider_time)} UTC, {duration(rates.snapshot.age(rates.as_of))} old."
             f" {_last_attempt(system)}",
             *place,
+            since=rates.snapshot.provider_time + settings.rates_stale_after,
+            repair="pages.refresh_rates",
+            repair_label="Fetch rates now",
         )
     pending = stored_rates.quarantined(system.engine)
     if pending is not None:
@@ -174,7 +224,12 @@ def _rates(system: System, rates: RatesInUse) -> Iterator[Concern]:
             " agree, the rates before serve.",
             "Decide",
             "pages.show_rates",
+            since=pending.snapshot.fetched_at,
         )
+
+
+def _ago(age: timedelta | None) -> datetime | None:
+    return datetime.now(UTC) - age if age is not None else None
 
 
 def _last_attempt(system: System) -> str:

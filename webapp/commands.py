@@ -37,6 +37,7 @@ def add_line_item(system: System, origin: Origin, bill_id: UUID, draft: LineItem
     bill, item, replayed = line_items.add(system.engine, origin, bill_id, draft)
     if not replayed:
         system.workflows.changed(bill)
+        system.live.changed(bill.id)
     return bill, item, replayed
 
 
@@ -52,6 +53,7 @@ def add_line_items(
     accepted = line_items.add_all(system.engine, origin, bill_id, entries, call=call)
     if any(outcome.item is not None and not outcome.replayed for outcome in accepted.outcomes):
         system.workflows.changed(accepted.bill)
+        system.live.changed(accepted.bill.id)
     return accepted
 
 
@@ -71,6 +73,7 @@ def reverse_line_item(
     bill, item, replayed = line_items.reverse(system.engine, origin, bill_id, item_id, reason)
     if not replayed:
         system.workflows.changed(bill)
+        system.live.changed(bill.id)
     return bill, item, replayed
 
 
@@ -88,6 +91,7 @@ def change_period(
     )
     if not written.replayed:
         system.workflows.period_changed(written.bill)
+        system.live.changed(written.bill.id)
     return written
 
 
@@ -96,6 +100,7 @@ def close_bill(system: System, origin: Origin, bill_id: UUID, *, expected_versio
     wished = bills.request_close(system.engine, origin, bill_id, expected_version=expected_version)
     if wished.bill.is_closed:
         return wished
+    system.live.changed(bill_id)
     system.workflows.close(wished.bill)
     return Written(reads.bill(system.engine, bill_id), replayed=wished.replayed)
 

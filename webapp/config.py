@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 from billing.settings import Settings, SettingsInvalid, required
 from webapp.identity.oidc_settings import OidcSettings
 from webapp.identity.sessions import RequireTotp
+from workflows.scraping import address_in
 
 SHORTEST_SECRET = 16
 
@@ -19,6 +20,7 @@ class Config:
     """`settings` are those that the worker shares. `secret_key` signs cookies and cursors.
 
     `oidc` is None where no provider is configured. `trusted_proxies` stand between browsers and this process.
+    `metrics`: whether requests are counted.
     """
 
     settings: Settings
@@ -29,6 +31,7 @@ class Config:
     require_totp: RequireTotp = RequireTotp.NOBODY
     oidc: OidcSettings | None = None
     trusted_proxies: int = 0
+    metrics: bool = False
 
     @property
     def is_https(self) -> bool:
@@ -47,6 +50,7 @@ class Config:
             oidc=OidcSettings.from_environment(environment),
             trusted_proxies=_trusted_proxies(environment.get("TRUSTED_PROXIES") or "0"),
             web_threads=_web_threads(environment.get("WEB_THREADS") or "32"),
+            metrics=address_in(environment, "METRICS_PORT") is not None,
         )
 
 

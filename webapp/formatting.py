@@ -19,7 +19,12 @@ def plain(amount: Decimal, code: str | None = None) -> str:
 
 def figure(amount: Decimal, code: str | None = None) -> str:
     """For people: `plain` with thousands grouped (1,864.6), and a true minus sign."""
-    whole, point, decimals = plain(amount, code).lstrip("-").partition(".")
+    return grouped(plain(amount, code), amount)
+
+
+def grouped(text: str, amount: Decimal) -> str:
+    """`text`, which is `plain` of the amount, as people read it."""
+    whole, point, decimals = text.lstrip("-").partition(".")
     sign = MINUS if amount < 0 else ""
     return f"{sign}{int(whole):,}{point}{decimals}"
 

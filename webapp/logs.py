@@ -5,9 +5,11 @@ from __future__ import annotations
 import time
 import traceback
 from collections.abc import Iterator
+from uuid import UUID
 
 import structlog
 from flask import Flask, Response, g, request
+from structlog.contextvars import bind_contextvars, clear_contextvars
 
 log = structlog.get_logger(__name__)
 
@@ -15,11 +17,17 @@ LONGEST_CHAIN = 10
 
 
 def log_requests(app: Flask) -> None:
-    """Names the route, never the address: addresses may carry what must not be in a log."""
+    """Names the route, never the address: addresses may carry what must not be in a log.
+
+    Whatever else is said during a request carries its id, and its bill's.
+    """
 
     @app.before_request
     def start() -> None:
         g.started_s = time.perf_counter()
+        # A thread serves one request after the other.
+        clear_contextvars()
+        bind_contextvars(request_id=g.get("request_id"), **_bill())
 
     @app.after_request
     def finish(response: Response) -> Response:
@@ -44,6 +52,15 @@ def fault(error: BaseException) -> None:
         route=request.url_rule.rule if request.url_rule else None,
         chain=[_described(cause) for cause in _chain(error)],
     )
+
+
+def _bill() -> dict[str, str]:
+    """What stands in the address, if it is an id: anything else could be anybody's text."""
+    given = (request.view_args or {}).get("bill_id")
+    try:
+        return {"bill_id": str(UUID(given))} if given else {}
+    except ValueError:
+        return {}
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:

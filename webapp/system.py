@@ -8,11 +8,14 @@ from functools import cached_property, partial
 from flask import current_app
 from sqlalchemy import Engine
 
+from billing.ledger import epochs
 from billing.ledger.settings import offered
 from billing.ledger.standings import standings
 from webapp.attention import ATTENTION_FOR_S, TemporalReach, look
 from webapp.config import Config
 from webapp.identity.sealing import Seal
+from webapp.live.admission import admitted
+from webapp.live.bounds import most_streams
 from webapp.live.hub import Hub
 from webapp.rates import RatesReader
 from webapp.remembered import Remembered
@@ -32,7 +35,9 @@ class System:
         read = partial(standings, engine, samples=config.settings.sample_rates)
         self.temporal_reach = TemporalReach(lambda: self.background.submit(self.workflows.is_reachable))
         self.attention = Remembered(partial(look, self), for_s=ATTENTION_FOR_S)
-        self.live = Hub(read, most=config.web_threads // 2)
+        self.live = Hub(
+            read, partial(admitted, engine), most=most_streams(), most_threads=max(1, config.web_threads // 2)
+        )
 
     @property
     def configured_currencies(self) -> tuple[str, ...]:
@@ -51,7 +56,7 @@ class System:
     @cached_property
     def workflows(self) -> BillWorkflows:
         """Made at first use: the Temporal client must not exist before a server forks."""
-        return BillWorkflows(self.config.settings)
+        return BillWorkflows(self.config.settings, partial(epochs.current, self.engine))
 
     @cached_property
     def background(self) -> ThreadPoolExecutor:

@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
+import structlog
 from sqlalchemy import Engine
 from temporalio import activity
 from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 
 from billing.errors import IdempotencyInProgress, NotFound, Unavailable
 from billing.identifiers import parse_id
-from billing.ledger import closing, progress, reads, requests
+from billing.ledger import closing, epochs, progress, reads, requests
+from billing.logs import bound_request_id
 from billing.origin import BILLING_ACCOUNT, Actor, ActorKind, Origin
 from workflows.messages import BillFigures, CloseAnswer, Heard, Requests, figures_of
 
-log = logging.getLogger(__name__)
+log = structlog.get_logger(__name__)
 
 
 class BillActivities:
@@ -36,11 +37,12 @@ class BillActivities:
     def close_bill(self, bill_id: str) -> CloseAnswer:
         """Closes the bill if that is due; else says how long until it is."""
         with _in_temporals_words():
+            epoch = epochs.current(self._engine)
             outcome = closing.close_bill(self._engine, _origin(), UUID(bill_id), samples=self._samples)
             if isinstance(outcome, closing.NotYet):
                 wait_s = outcome.wait / timedelta(seconds=1)
-                return CloseAnswer(figures_of(reads.bill(self._engine, UUID(bill_id))), wait_s)
-            return CloseAnswer(figures_of(outcome))
+                return CloseAnswer(figures_of(reads.bill(self._engine, UUID(bill_id)), epoch), wait_s)
+            return CloseAnswer(figures_of(outcome, epoch))
 
     @activity.defn
     def carry_out_requests(self, asked: Requests) -> BillFigures:
@@ -48,12 +50,14 @@ class BillActivities:
         with _in_temporals_words():
             for request_id in asked.request_ids:
                 self._carry_out(UUID(asked.bill_id), request_id)
-            return figures_of(reads.bill(self._engine, UUID(asked.bill_id)))
+            epoch = epochs.current(self._engine)
+            return figures_of(reads.bill(self._engine, UUID(asked.bill_id)), epoch)
 
     def _carry_out(self, bill_id: UUID, request_id: str) -> None:
         """An id that nobody stored is passed over: anybody may signal anything, and the bill must live on."""
         try:
-            requests.carry_out(self._engine, bill_id, parse_id(request_id, requests.LineItemRequestNotFound))
+            done = requests.carry_out(self._engine, bill_id, parse_id(request_id, requests.LineItemRequestNotFound))
+            log.info("carried_out", bill_id=str(bill_id), request_id=done.asked_in, state=done.state)
         except requests.LineItemRequestNotFound:
             log.warning("bill %s has no stored request that a signal named", bill_id)
 
@@ -64,14 +68,18 @@ class BillActivities:
         A workflow that was started from news of long ago learns from it that its bill's life is over.
         """
         with _in_temporals_words():
-            progress.record_heard(self._engine, UUID(heard.bill_id), heard.version, finished=heard.finished)
-            bill = reads.bill(self._engine, UUID(heard.bill_id))
-            return None if bill.is_open else figures_of(bill)
+            bill_id = UUID(heard.bill_id)
+            progress.record_heard(self._engine, bill_id, heard.version, finished=heard.finished, epoch=heard.epoch)
+            epoch = epochs.current(self._engine)
+            bill = reads.bill(self._engine, bill_id)
+            return None if bill.is_open else figures_of(bill, epoch)
 
 
 def _origin() -> Origin:
+    """The request is the one that asked the workflow, where one did: it stands in the event as in the wish."""
     info = activity.info()
-    return Origin(Actor(ActorKind.WORKFLOW, info.workflow_id or "", "Bill workflow"), BILLING_ACCOUNT, info.activity_id)
+    actor = Actor(ActorKind.WORKFLOW, info.workflow_id or "", "Bill workflow")
+    return Origin(actor, BILLING_ACCOUNT, bound_request_id() or info.activity_id)
 
 
 @contextmanager

@@ -7,6 +7,7 @@ the workflow hears of it, keeps the figures as its own state, and sees to it tha
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -20,10 +21,10 @@ CUSTOMER_ID = SearchAttributeKey.for_keyword("CustomerId")
 BILL_STATUS = SearchAttributeKey.for_keyword("BillStatus")
 PERIOD_END = SearchAttributeKey.for_datetime("PeriodEnd")
 
-# The sweep closes what is due within a second; the bill's own timer is the net below it, spread over
-# half a minute so that a month's end is no stampede.
+# The sweep closes what is due within a second; the bill's own timer is the net below it.
 JITTER_FROM = timedelta(seconds=3)
-JITTER_SPREAD_MS = 27_000
+# The id of a patch: runs that were told so by a worker of before record it themselves, and are replayed as they went.
+NOTHING_TO_RECORD = "the-sender-records-what-was-heard"
 
 ATTEMPT_TIMEOUT = timedelta(seconds=15)
 # Never capped: a failed update is remembered for ever, and "failed" may be untrue.
@@ -46,14 +47,18 @@ class BillWorkflow:
         self._closes_asked = 0
         self._closes_answered = 0
         self._end_reached = False
-        self._wake_at = _own_end(life.figures)
+        self._unknown_wish: tuple[int, int] | None = None
+        self._timers_spread_s = life.timers_spread_s
+        self._wake_at = self._own_end()
 
     @workflow.run
     async def run(self, life: BillLife) -> BillFigures:
         self._show_search_attributes()
         timer = asyncio.create_task(self._watch_for_the_end())
         while not self._is_finished():
-            await workflow.wait_condition(self._has_work)
+            await workflow.wait_condition(lambda: self._has_work() or self._is_finished())
+            if self._is_finished():
+                break
             if self._must_continue_as_new():
                 timer.cancel()
                 workflow.continue_as_new(self._life())
@@ -65,7 +70,9 @@ class BillWorkflow:
     @workflow.signal
     def accrued(self, figures: BillFigures) -> None:
         """The bill as of a version. Lost, doubled or late, it does no harm: only newer versions count."""
-        self._hear(figures)
+        self._hear(replace(figures, recorded=False))
+        if figures.recorded and figures.rank == self._figures.rank and workflow.patched(NOTHING_TO_RECORD):
+            self._recorded_version = figures.version
 
     @workflow.signal
     def period_changed(self, figures: BillFigures) -> None:
@@ -93,12 +100,15 @@ class BillWorkflow:
         return WorkflowState(self._figures, self._recorded_version, next_timer, events)
 
     def _hear(self, figures: BillFigures) -> None:
-        if figures.version <= self._figures.version:
+        if figures.rank <= self._figures.rank:
             return
         known, self._figures = self._figures, figures
+        if figures.epoch > known.epoch:
+            # What was recorded was recorded in a ledger that is gone.
+            self._recorded_version = 0
         if figures.period_end != known.period_end:
             self._end_reached = False
-            self._wake_at = _own_end(figures)
+            self._wake_at = self._own_end()
         if (figures.status, figures.period_end) != (known.status, known.period_end):
             self._show_search_attributes()
 
@@ -109,7 +119,7 @@ class BillWorkflow:
         if self._figures.is_closed:
             return False
         # A wish that this workflow only heard of is carried out as one that it was asked for.
-        wished = self._figures.status == "closing"
+        wished = self._figures.status == "closing" and self._figures.rank != self._unknown_wish
         return self._end_reached or wished or self._closes_asked > self._closes_answered
 
     def _must_record(self) -> bool:
@@ -151,20 +161,23 @@ class BillWorkflow:
         self._closes_answered = asked
         self._hear(answer.figures)
         if answer.wait_s is not None:
+            # A wish of which the ledger knows nothing, because it was restored from before, is not asked for again.
+            self._unknown_wish = self._figures.rank
             # The database's clock says that the end lies ahead; ours was early, or the end was moved.
             self._end_reached = False
-            self._wake_at = workflow.now() + timedelta(seconds=answer.wait_s) + _jitter(self._figures)
+            self._wake_at = workflow.now() + timedelta(seconds=answer.wait_s) + self._jitter()
 
     async def _record(self) -> None:
-        version, finished = self._figures.version, self._figures.is_closed
+        (epoch, version), finished = self._figures.rank, self._figures.is_closed
         no_longer_open = await workflow.execute_activity(
             "record_heard",
-            Heard(self._figures.bill_id, version, finished),
+            Heard(self._figures.bill_id, version, finished, epoch),
             result_type=BillFigures | None,  # type: ignore[arg-type]
             start_to_close_timeout=ATTEMPT_TIMEOUT,
             retry_policy=UNTIL_IT_WORKS,
         )
-        self._recorded_version = version
+        if self._figures.epoch == epoch:
+            self._recorded_version = max(self._recorded_version, version)
         if no_longer_open is not None:
             self._hear(no_longer_open)
 
@@ -188,7 +201,15 @@ class BillWorkflow:
 
     def _life(self) -> BillLife:
         handed_on = self._requests[:REQUESTS_HANDED_ON]
-        return BillLife(self._figures, self._recorded_version, handed_on, self._longest_history)
+        return BillLife(self._figures, self._recorded_version, handed_on, self._longest_history, self._timers_spread_s)
+
+    def _own_end(self) -> datetime:
+        return self._figures.period_end + self._jitter()
+
+    def _jitter(self) -> timedelta:
+        """Derived from the bill's id, so that every replay has the same."""
+        spread_ms = round(self._timers_spread_s * 1000)
+        return JITTER_FROM + timedelta(milliseconds=UUID(self._figures.bill_id).int % spread_ms)
 
     def _show_search_attributes(self) -> None:
         workflow.upsert_search_attributes(
@@ -198,12 +219,3 @@ class BillWorkflow:
                 PERIOD_END.value_set(self._figures.period_end),
             ]
         )
-
-
-def _own_end(figures: BillFigures) -> datetime:
-    return figures.period_end + _jitter(figures)
-
-
-def _jitter(figures: BillFigures) -> timedelta:
-    """Derived from the bill's id, so that every replay has the same."""
-    return JITTER_FROM + timedelta(milliseconds=UUID(figures.bill_id).int % JITTER_SPREAD_MS)

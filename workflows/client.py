@@ -11,8 +11,10 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
+from contextlib import suppress
+from dataclasses import replace
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -20,10 +22,12 @@ from temporalio.client import Client, WithStartWorkflowOperation
 from temporalio.common import WorkflowIDConflictPolicy
 
 from billing.bill import Bill
+from billing.errors import BillingError
 from billing.settings import Settings
+from workflows import causes, metrics
 from workflows.bill import BillWorkflow
 from workflows.connection import connect
-from workflows.messages import BillFigures, BillLife, WorkflowState, figures_of
+from workflows.messages import BillFigures, WorkflowState, figures_of, new_life
 from workflows.news import News, Notice
 from workflows.telling import WorkflowsUnavailable, tell, translated
 
@@ -36,13 +40,23 @@ CONNECT_WAIT_S = 2.0
 SIGNAL_WAIT_S = 5.0
 # After a failure Temporal is left alone for so long: nobody waits for what just failed.
 PAUSE_S = 5.0
+# For so long the ledger's epoch that was read counts as the present one; what is said under an earlier one is left to
+# the sweep.
+EPOCH_FOR_S = 5.0
 
 
 class BillWorkflows:
-    """One a process. Thread-safe; connects at first use, so after any fork."""
+    """One a process. Thread-safe; connects at first use, so after any fork.
 
-    def __init__(self, settings: Settings):
+    `read_epoch` reads the ledger's, on a thread of its own.
+    """
+
+    def __init__(self, settings: Settings, read_epoch: Callable[[], int] = lambda: 0):
         self._settings = settings
+        self._read_epoch = read_epoch
+        # As it was before the bill was read: figures of a ledger that is gone must not claim the epoch after it.
+        self._epoch = 0
+        self._epoch_read_at = 0.0
         self._news = News()
         self._lock = threading.Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -52,15 +66,15 @@ class BillWorkflows:
 
     def opened(self, bill: Bill) -> None:
         """Starts the bill's workflow, in the background."""
-        self._tell(_notice(bill, start=True))
+        self._tell(self._notice(bill, start=True))
 
     def changed(self, bill: Bill) -> None:
         """Lets the workflow know how the bill stands, in the background; the newest version counts."""
-        self._tell(_notice(bill))
+        self._tell(self._notice(bill))
 
     def period_changed(self, bill: Bill) -> None:
         """Lets the workflow set its timer anew, in the background."""
-        self._tell(_notice(bill, period_changed=True))
+        self._tell(self._notice(bill, period_changed=True))
 
     def line_item_requested(self, bill_id: UUID, request_id: UUID) -> None:
         """Hands a stored request to the workflow, in the background."""
@@ -72,13 +86,18 @@ class BillWorkflows:
         Whatever comes of it, Postgres says how the bill stands; nothing is raised.
         """
         try:
-            self._wait_for(self._close(figures_of(bill)), wait_s)
+            with metrics.timed_update("close"):
+                self._wait_for(self._close(figures_of(bill, self._epoch), causes.of_this_request()), wait_s)
         except WorkflowsUnavailable as unavailable:
             log.warning("close left to the sweep: %s", unavailable)
 
     def state(self, bill_id: UUID) -> WorkflowState:
         """What the workflow says of itself. Raises WorkflowsUnavailable."""
         return self._wait_for(self._state(f"bill-{bill_id}"), ANSWER_WAIT_S)
+
+    def carry_out(self, work: Callable[[Client], Coroutine[Any, Any, Answer]], wait_s: float) -> Answer:
+        """What is asked of Temporal by hand, waited for. Raises WorkflowsUnavailable."""
+        return self._wait_for(self._carried_out(work), wait_s, heed_pause=False)
 
     def is_reachable(self) -> bool:
         """Whether Temporal answers, asked afresh whatever the pause says."""
@@ -92,16 +111,16 @@ class BillWorkflows:
         return self._news.lag_s()
 
     def _tell(self, notice: Notice) -> None:
-        self._news.put(notice)
+        self._news.put(replace(notice, cause=causes.of_this_request()))
         self._running_loop()
 
     # On the loop thread
 
-    async def _close(self, figures: BillFigures) -> None:
+    async def _close(self, figures: BillFigures, cause: causes.Cause) -> None:
         client = await self._connected()
         starting = WithStartWorkflowOperation(
             BillWorkflow.run,
-            BillLife(figures),
+            new_life(figures),
             id=f"bill-{figures.bill_id}",
             task_queue=self._settings.temporal_task_queue,
             id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
@@ -111,13 +130,17 @@ class BillWorkflows:
         started = asyncio.ensure_future(starting.workflow_handle())
         started.add_done_callback(lambda done: done.cancelled() or done.exception())
         try:
-            await client.execute_update_with_start_workflow(BillWorkflow.close, start_workflow_operation=starting)
+            with causes.acting_for(cause):
+                await client.execute_update_with_start_workflow(BillWorkflow.close, start_workflow_operation=starting)
         finally:
             started.cancel()
 
     async def _state(self, workflow_id: str) -> WorkflowState:
         client = await self._connected()
         return await client.get_workflow_handle_for(BillWorkflow.run, workflow_id).query(BillWorkflow.bill)
+
+    async def _carried_out(self, work: Callable[[Client], Coroutine[Any, Any, Answer]]) -> Answer:
+        return await work(await self._connected())
 
     async def _check(self) -> bool:
         client = await self._connected()
@@ -133,14 +156,29 @@ class BillWorkflows:
         while True:
             notice = await self._news.next()
             if self._is_paused():
+                metrics.told("left")
                 continue
             try:
                 client = await asyncio.wait_for(self._connected(), CONNECT_WAIT_S)
                 await asyncio.wait_for(tell(client, self._settings.temporal_task_queue, notice), SIGNAL_WAIT_S)
             except Exception as error:
+                metrics.told("failed")
                 self._note(error)
+            else:
+                metrics.told("sent")
+                await self._learn_epoch()
+
+    async def _learn_epoch(self) -> None:
+        if time.monotonic() - self._epoch_read_at > EPOCH_FOR_S:
+            self._epoch_read_at = time.monotonic()
+            with suppress(BillingError):
+                self._epoch = await asyncio.to_thread(self._read_epoch)
 
     # On any thread
+
+    def _notice(self, bill: Bill, *, start: bool = False, period_changed: bool = False) -> Notice:
+        figures = figures_of(bill, self._epoch)
+        return Notice(str(bill.id), figures, start=start, just_opened=start, period_changed=period_changed)
 
     def _wait_for(self, asked: Coroutine[Any, Any, Answer], wait_s: float, *, heed_pause: bool = True) -> Answer:
         if heed_pause and self._is_paused():
@@ -175,11 +213,6 @@ class BillWorkflows:
         asyncio.set_event_loop(loop)
         loop.create_task(self._send_news())
         loop.run_forever()
-
-
-def _notice(bill: Bill, *, start: bool = False, period_changed: bool = False) -> Notice:
-    figures = figures_of(bill)
-    return Notice(str(bill.id), figures, start=start, just_opened=start, period_changed=period_changed)
 
 
 async def _bounded(asked: Coroutine[Any, Any, Answer], wait_s: float) -> Answer:

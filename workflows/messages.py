@@ -14,7 +14,10 @@ from billing.money import plain
 
 @dataclass
 class BillFigures:
-    """A bill at one version."""
+    """A bill at one version, in one epoch of the ledger: a higher epoch outranks every version of a lower one.
+
+    `recorded`: whoever says so sees to it that the ledger knows what the workflow heard.
+    """
 
     bill_id: str
     customer_id: str
@@ -23,13 +26,23 @@ class BillFigures:
     item_count: int
     totals: dict[str, str]
     period_end: datetime
+    epoch: int = 0
+    number: int | None = None
+    recorded: bool = False
+
+    @property
+    def rank(self) -> tuple[int, int]:
+        """What is newer ranks higher."""
+        return self.epoch, self.version
 
     @property
     def is_closed(self) -> bool:
         return self.status == BillStatus.CLOSED
 
 
-def figures_of(bill: Bill) -> BillFigures:
+def figures_of(bill: Bill, epoch: int = 0) -> BillFigures:
+    """`epoch` is the ledger's, as known when the bill was read or before: figures of a ledger that is gone must not
+    outrank those of the one after it."""
     return BillFigures(
         str(bill.id),
         str(bill.customer.id),
@@ -38,7 +51,14 @@ def figures_of(bill: Bill) -> BillFigures:
         bill.item_count,
         {code: plain(amount) for code, amount in bill.subtotals},
         bill.period.end,
+        epoch,
+        bill.number,
     )
+
+
+# The sweep closes what is due within a second, and lets workflows end at its own pace; a bill's own timer is the net
+# below it, spread so far that ten thousand bills of one end are six timers a second.
+TIMERS_SPREAD_S = 1_800.0
 
 
 @dataclass
@@ -46,13 +66,20 @@ class BillLife:
     """A run's input and its whole state, handed on when it continues as new; under 2 KB.
 
     `recorded_version` is the newest version that the ledger knows this workflow has heard of;
-    `request_ids` are stored requests not yet carried out. `longest_history` is in events.
+    `request_ids` are stored requests not yet carried out. `longest_history` is in events. The bill's own timer goes
+    off within `timers_spread_s` after its end; runs from before there was a choice have 27.
     """
 
     figures: BillFigures
     recorded_version: int = 0
     request_ids: list[str] = field(default_factory=list)
     longest_history: int = 2_000
+    timers_spread_s: float = 27.0
+
+
+def new_life(figures: BillFigures, recorded_version: int = 0) -> BillLife:
+    """The input of a workflow that is started now."""
+    return BillLife(figures, recorded_version, timers_spread_s=TIMERS_SPREAD_S)
 
 
 @dataclass
@@ -78,6 +105,7 @@ class Heard:
     bill_id: str
     version: int
     finished: bool = False
+    epoch: int = 0
 
 
 @dataclass

@@ -11,7 +11,8 @@ import asyncio
 import threading
 import time
 from collections import OrderedDict
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 
 from workflows.messages import BillFigures
 
@@ -27,7 +28,10 @@ LOOK_AGAIN_S = 0.05
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """How a bill stands, if it changed, and stored requests to hand over. `start`: the workflow may not run yet."""
+    """How a bill stands, if it changed, and stored requests to hand over. `start`: the workflow may not run yet.
+
+    `cause` are the ids of the request that changed it last (workflows/causes.py).
+    """
 
     bill_id: str
     figures: BillFigures | None
@@ -35,6 +39,7 @@ class Notice:
     just_opened: bool = False
     period_changed: bool = False
     request_ids: tuple[str, ...] = ()
+    cause: Mapping[str, str] = field(default_factory=dict, compare=False)
 
     @property
     def spacing_s(self) -> float:
@@ -54,13 +59,14 @@ class Notice:
             just_opened=self.just_opened,
             period_changed=self.period_changed or later.period_changed,
             request_ids=request_ids,
+            cause=later.cause or self.cause,
         )
 
 
 def _newest(one: BillFigures | None, other: BillFigures | None) -> BillFigures | None:
     if one is None or other is None:
         return one or other
-    return other if other.version >= one.version else one
+    return other if other.rank >= one.rank else one
 
 
 class News:

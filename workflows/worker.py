@@ -14,12 +14,14 @@ from sqlalchemy import Engine
 from temporalio.api.enums.v1 import IndexedValueType
 from temporalio.api.operatorservice.v1 import AddSearchAttributesRequest, ListSearchAttributesRequest
 from temporalio.client import Client
+from temporalio.runtime import Runtime
 from temporalio.service import RPCError
 from temporalio.worker import Worker
 
 from billing.ledger.database import create_engine
 from billing.logs import configure as configure_logging
 from billing.settings import Settings
+from workflows import scraping, tracing, worker_metrics
 from workflows.activities import BillActivities
 from workflows.bill import BillWorkflow
 from workflows.connection import connect
@@ -42,9 +44,10 @@ SEARCH_ATTRIBUTES = {
 class BillingWorker:
     """Sweeps from the first moment, with or without Temporal; serves workflows whenever Temporal is there."""
 
-    def __init__(self, settings: Settings, engine: Engine):
+    def __init__(self, settings: Settings, engine: Engine, runtime: Runtime | None = None):
         self._settings = settings
         self._engine = engine
+        self._runtime = runtime
         self._client: Client | None = None
 
     async def run(self) -> None:
@@ -54,7 +57,7 @@ class BillingWorker:
     async def _serve(self) -> None:
         while True:
             try:
-                client = await asyncio.wait_for(connect(self._settings), CONNECT_WAIT_S)
+                client = await asyncio.wait_for(connect(self._settings, self._runtime), CONNECT_WAIT_S)
                 registering = register_search_attributes(client, self._settings.temporal_namespace)
                 await asyncio.wait_for(registering, CONNECT_WAIT_S)
                 self._client = client
@@ -91,9 +94,9 @@ async def register_search_attributes(client: Client, namespace: str) -> None:
         log.warning("search attributes were not checked: %s", error.status.name)
 
 
-async def _until_told_to_stop(settings: Settings) -> None:
+async def _until_told_to_stop(settings: Settings, runtime: Runtime | None) -> None:
     engine = create_engine(settings.database_url)
-    work = asyncio.create_task(BillingWorker(settings, engine).run())
+    work = asyncio.create_task(BillingWorker(settings, engine, runtime).run())
     loop = asyncio.get_running_loop()
     for told in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(told, work.cancel)
@@ -103,9 +106,22 @@ async def _until_told_to_stop(settings: Settings) -> None:
         log.info("stopped")
 
 
+def _runtime(settings: Settings) -> Runtime | None:
+    """The SDK's own when nobody asks for metrics. That their port is taken is no reason to close no bills."""
+    address = scraping.address_in(os.environ, "WORKER_METRICS_PORT")
+    try:
+        return worker_metrics.serve(settings, address) if address else None
+    except OSError as error:
+        log.warning("no metrics at port %d: %s", address[1] if address else 0, error.strerror)
+        return None
+
+
 def main() -> None:
     configure_logging((os.environ.get("LOG_LEVEL") or "INFO").upper())
-    asyncio.run(_until_told_to_stop(Settings.from_environment(os.environ)))
+    settings = Settings.from_environment(os.environ)
+    tracing.start("pave-worker")
+    asyncio.run(_until_told_to_stop(settings, _runtime(settings)))
+    tracing.stop()
     # The SDK can abort at interpreter exit after all work is done.
     sys.stdout.flush()
     sys.stderr.flush()

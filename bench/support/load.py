@@ -9,11 +9,12 @@ from __future__ import annotations
 import selectors
 import socket
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 LOOPBACK = "127.0.0.1"
-OK = 200
+OK, NO_SUCCESS = 200, 300
+LAST_CHUNK = b"0\r\n\r\n"
 MOST_REQUESTS = 200_000
 LAST_ANSWERS_WITHIN_S = 120.0
 
@@ -47,8 +48,11 @@ class Sample:
 
 
 class _Client:
-    def __init__(self, number: int, port: int) -> None:
+    """Number so-and-so of its group."""
+
+    def __init__(self, number: int, port: int, group: int = 0) -> None:
         self.number = number
+        self.group = group
         self._port = port
         self.asked_at = 0.0
         self.missing = -1  # bytes of the answer's body, once its head is here
@@ -66,6 +70,10 @@ class _Client:
         self.asked_at = time.perf_counter()
         self.socket.sendall(request)
 
+    @property
+    def succeeded(self) -> bool:
+        return OK <= self.status < NO_SUCCESS
+
     def is_answered(self) -> bool:
         """Reads what has come; whether the answer is whole."""
         data = self.socket.recv(262_144)
@@ -80,6 +88,8 @@ class _Client:
         if end < 0:
             return False
         self.status = int(self.head[9:12])
+        if b"transfer-encoding: chunked" in self.head[:end].lower():
+            return self.head.endswith(LAST_CHUNK)
         self.missing = _content_length(self.head[:end]) - (len(self.head) - end - 4)
         return self.missing <= 0
 
@@ -92,12 +102,17 @@ def _content_length(head: bytes) -> int:
 
 def run(port: int, clients: int, ask: Ask, seconds: float, warm_up_s: float = 0.5) -> Sample:
     """Asks for `warm_up_s` unmeasured and then for `seconds`; raises when a server falls silent."""
-    everyone = [_Client(number, port) for number in range(clients)]
+    return run_groups(port, [(clients, ask)], seconds, warm_up_s)[0]
+
+
+def run_groups(port: int, groups: Sequence[tuple[int, Ask]], seconds: float, warm_up_s: float = 0.5) -> list[Sample]:
+    """As `run`, several groups of clients at the same time, each with a sample of its own."""
+    everyone = [_Client(n, port, group) for group, (clients, _) in enumerate(groups) for n in range(clients)]
     try:
         with selectors.DefaultSelector() as selector:
             for client in everyone:
                 selector.register(client.socket, selectors.EVENT_READ, client)
-            return _Run(selector, ask, seconds, warm_up_s).sample(everyone)
+            return _Run(selector, [ask for _, ask in groups], seconds, warm_up_s).samples(everyone)
     finally:
         for client in everyone:
             client.socket.close()
@@ -112,7 +127,7 @@ def in_turn(port: int, requests: Iterable[bytes]) -> Sample:
             while not client.is_answered():
                 pass
             took_s = time.perf_counter() - client.asked_at
-            if client.status != OK:
+            if not client.succeeded:
                 result.refuse(client)
                 continue
             result.count(client)
@@ -124,17 +139,17 @@ def in_turn(port: int, requests: Iterable[bytes]) -> Sample:
 
 
 class _Run:
-    def __init__(self, selector: selectors.BaseSelector, ask: Ask, seconds: float, warm_up_s: float) -> None:
+    def __init__(self, selector: selectors.BaseSelector, asks: Sequence[Ask], seconds: float, warm_up_s: float) -> None:
         self._selector = selector
-        self._ask = ask
+        self._asks = asks
         self._begin = time.perf_counter() + warm_up_s
         self._end = self._begin + seconds
-        self._result = Sample(seconds)
+        self._results = [Sample(seconds) for _ in asks]
 
-    def sample(self, everyone: list[_Client]) -> Sample:
+    def samples(self, everyone: list[_Client]) -> list[Sample]:
         cpu, began = time.thread_time(), time.perf_counter()
         for client in everyone:
-            client.ask(self._ask(client.number))
+            self._let_ask(client)
         busy, asked = len(everyone), len(everyone)
         while busy:
             ready = self._selector.select(LAST_ANSWERS_WITHIN_S)
@@ -147,12 +162,16 @@ class _Run:
                 now = time.perf_counter()
                 self._note(client, now)
                 if now < self._end and asked < MOST_REQUESTS:
-                    client.ask(self._ask(client.number))
+                    self._let_ask(client)
                     asked += 1
                 else:
                     busy -= 1
-        self._result.cpu_share = (time.thread_time() - cpu) / (time.perf_counter() - began)
-        return self._result
+        for result in self._results:
+            result.cpu_share = (time.thread_time() - cpu) / (time.perf_counter() - began)
+        return self._results
+
+    def _let_ask(self, client: _Client) -> None:
+        client.ask(self._asks[client.group](client.number))
 
     def _is_over(self, client: _Client) -> bool:
         """Whether it was answered, or its connection closed instead: that counts as refused."""
@@ -167,13 +186,14 @@ class _Run:
             return True
 
     def _note(self, client: _Client, now: float) -> None:
-        if client.status != OK:
-            self._result.refuse(client)
+        result = self._results[client.group]
+        if not client.succeeded:
+            result.refuse(client)
             return
         if self._begin <= now < self._end:
-            self._result.count(client)
+            result.count(client)
         if self._begin <= client.asked_at < self._end:
-            self._result.latencies_ms.append((now - client.asked_at) * 1000)
+            result.latencies_ms.append((now - client.asked_at) * 1000)
 
 
 def post(path: str, body: bytes, headers: str = "") -> bytes:

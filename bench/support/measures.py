@@ -1,79 +1,59 @@
-"""What was measured, and the aims it is held against."""
+"""Ways of doing the same, measured in turn: round after round, so that what drifts on the machine hits all of them."""
+
+from __future__ import annotations
 
 import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+from bench.support.figures import Aim, Figure
 from bench.support.load import Sample
-
-SLOWEST_P50 = 1.5
-LOWEST_THROUGHPUT = 0.6
-SLOWEST_HOT_P99 = 2.5
-OVER_THE_SEED = 100.0
 
 
 @dataclass
-class Series:
-    """The rounds of one way under one load."""
+class Way:
+    """One way of doing it; `rounds` holds what each turn measured."""
 
     name: str
-    clients: int
+    measure: Callable[[], Sample]
     rounds: list[Sample] = field(default_factory=list)
 
-    @property
-    def latencies_ms(self) -> list[float]:
-        return sorted(latency for sample in self.rounds for latency in sample.latencies_ms)
 
-    @property
-    def per_second(self) -> float:
-        return statistics.median(map(per_second, self.rounds))
-
-    @property
-    def refused(self) -> int:
-        return sum(sample.refused for sample in self.rounds)
+def in_turns(ways: Sequence[Way], rounds: int) -> None:
+    """The first of them alternates. Raises when one refuses: figures of refusals are none."""
+    for number in range(rounds):
+        for way in ways if number % 2 else reversed(ways):
+            sample = way.measure()
+            if sample.refused or not sample.latencies_ms:
+                raise RuntimeError(f"{way.name}: {sample.refused} refused, first {sample.first_refusal[:300]!r}")
+            way.rounds.append(sample)
 
 
-@dataclass(frozen=True)
-class Ratio:
-    """`bound` is the most that is wanted, or the least; None where nobody set an aim."""
-
-    what: str
-    value: float
-    bound: float | None
-    at_least: bool = False
-
-    @property
-    def wanted(self) -> str:
-        if self.bound is None:
-            return ""
-        return f"{'at least' if self.at_least else 'at most'} {self.bound:g}x"
-
-    @property
-    def verdict(self) -> str:
-        if self.bound is None:
-            return ""
-        holds = self.value >= self.bound if self.at_least else self.value <= self.bound
-        return "holds" if holds else "misses"
-
-
-def beside_floor(load: str, ours: Series, floor: Series, *, hot: bool) -> list[Ratio]:
-    found = [
-        Ratio(f"{load}: p50", ratio(ours, floor, p50), SLOWEST_P50),
-        Ratio(f"{load}: items/s", ratio(ours, floor, per_second), LOWEST_THROUGHPUT, at_least=True),
-    ]
-    p99s = Ratio(f"{load}: p99", ratio(ours, floor, p99), SLOWEST_HOT_P99 if hot else None)
-    return [*found, p99s]
-
-
-def beside_seed(load: str, ours: Series, seed: Series, *, aim: float | None = OVER_THE_SEED) -> Ratio:
-    value = ours.per_second / seed.per_second
-    return Ratio(f"{load}: items/s beside the seed's way", value, aim, at_least=True)
-
-
-def ratio(ours: Series, other: Series, figure: Callable[[Sample], float]) -> float:
-    """The median of the rounds' own ratios: what slows the machine for a while slows both of a round."""
+def compared(
+    what: str,
+    ours: Way,
+    other: Way,
+    measured: Callable[[Sample], float],
+    unit: str,
+    aim: Aim | None = None,
+    *,
+    instead: Aim | None = None,
+    why: str = "",
+) -> Figure:
+    """Medians of the rounds, and the median of the rounds' own ratios: what slows one round slows both of it."""
     pairs = zip(ours.rounds, other.rounds, strict=True)
-    return statistics.median(figure(one) / figure(two) for one, two in pairs)
+    given_ratio = statistics.median(measured(one) / measured(two) for one, two in pairs)
+    return Figure(
+        what,
+        statistics.median(map(measured, ours.rounds)),
+        unit,
+        other.name,
+        statistics.median(map(measured, other.rounds)),
+        given_ratio,
+        aim,
+        instead,
+        why,
+    )
 
 
 def percentile(ordered: Sequence[float], percent: float) -> float:
@@ -94,3 +74,7 @@ def p99(sample: Sample) -> float:
 
 def per_second(sample: Sample) -> float:
     return sample.per_second
+
+
+def counted(clients: int) -> str:
+    return "1 client" if clients == 1 else f"{clients} clients"

@@ -68,10 +68,11 @@ class Stack:
     def log(self, name: str) -> str:
         return (self.directory / f"{name}.log").read_text()
 
-    def new_database(self, name: str) -> str:
-        """The URL of a database with all tables."""
+    def new_database(self, name: str, *, migrated: bool = True) -> str:
+        """The URL of a database with all tables, or with none."""
         self.urls[name] = self._postgres.create_database(name)
-        self._migrate(self.urls[name])
+        if migrated:
+            self._migrate(self.urls[name])
         return self.urls[name]
 
     def connect(self, url: str) -> psycopg.Connection:
@@ -81,7 +82,8 @@ class Stack:
 
     def web(self, name: str, app: str, ready: str = "/healthz", environment: Mapping[str, str] | None = None) -> int:
         """The port of a gunicorn that serves `app`; returns once `ready` answers 200."""
-        self.ports |= ports.kept_ports(self.directory / "ports.json", (*self.ports, name))
+        # A file for each: a port that is in use, by one of the others, would be chosen anew.
+        self.ports |= ports.kept_ports(self.directory / f"{name}.port.json", (name,))
         more = {"PORT": str(self.ports[name]), **(environment or {})}
         child = self.program(name, ["-m", "gunicorn", "-c", "gunicorn.conf.py", app], more)
         deadline = time.monotonic() + READY_WITHIN_S

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
@@ -15,12 +16,44 @@ from billing.ledger.database import snapshot
 from billing.ledger.reads import bills_by_id
 
 
+class Kind(StrEnum):
+    """What differs: rows of a bill, rows of the ledger as a whole, or a bill's workflow from its rows."""
+
+    SUMS = "sums"
+    COUNTS = "counts"
+    EVENTS = "events"
+    PAYABLES = "payables"
+    RECORDS = "records"
+    NUMBERS = "numbers"
+    LOG = "log"
+    NO_WORKFLOW = "no_workflow"
+    BEHIND = "behind"
+    UNFINISHED = "unfinished"
+    ENDED = "ended"
+    SILENT = "silent"
+    WEDGED = "wedged"
+    FAILING = "failing"
+    AHEAD = "ahead"
+    CONTRADICTS = "contradicts"
+    NO_BILL = "no_bill"
+    TEMPORAL = "temporal"
+
+
+OF_ROWS = (Kind.SUMS, Kind.COUNTS, Kind.EVENTS, Kind.PAYABLES, Kind.RECORDS)
+OF_THE_LEDGER = (Kind.NUMBERS, Kind.LOG)
+OF_WORKFLOWS = (
+    Kind.NO_WORKFLOW, Kind.BEHIND, Kind.UNFINISHED, Kind.ENDED, Kind.SILENT, Kind.WEDGED, Kind.FAILING, Kind.AHEAD,
+    Kind.CONTRADICTS,
+)  # fmt: skip
+
+
 @dataclass(frozen=True, slots=True)
 class Difference:
     """Two things that should say the same and don't. `bill_id` None: about the ledger as a whole."""
 
     bill_id: UUID | None
     sentence: str
+    kind: Kind
 
 
 def bills_to_compare(engine: Engine, *, every: bool, after: UUID | None, limit: int) -> Sequence[Bill]:
@@ -45,21 +78,60 @@ def differences(engine: Engine, bill_ids: Sequence[UUID]) -> list[Difference]:
         return [found for check in _CHECKS for found in check(connection, list(bill_ids))]
 
 
-def number_differences(engine: Engine) -> list[Difference]:
-    """Of the numbers of closed bills, which have no gaps."""
+def ledger_differences(engine: Engine) -> list[Difference]:
+    """Of the ledger as a whole: it reads every number that was given."""
     with snapshot(engine) as connection:
-        row = connection.execute(_NUMBERS).one()
-    if row.given == row.count == (row.highest or 0):
-        return []
+        return [*_numbers(connection), *_log(connection)]
+
+
+def _numbers(connection: Connection) -> Iterator[Difference]:
+    """Numbers of closed bills have no gaps but those that beginning an epoch set aside."""
+    row = connection.execute(_NUMBERS).one()
+    if row.given == row.count + row.set_aside and (row.highest or 0) <= row.given and not row.misused:
+        return
+    aside = f", set aside after a restore: {row.set_aside}" if row.set_aside else ""
+    misused = f", given though set aside: {row.misused}" if row.misused else ""
     sentence = f"bill numbers given: {row.given}, bills that have one: {row.count}, highest: {row.highest}"
-    return [Difference(None, sentence)]
+    yield Difference(None, f"{sentence}{aside}{misused}", Kind.NUMBERS)
 
 
 _NUMBERS = text(
     """
     SELECT (SELECT last_value FROM counters WHERE name = 'bill_number') AS given,
-           count(number) AS count, max(number) AS highest
+           count(number) AS count, max(number) AS highest,
+           (SELECT coalesce(sum(numbers_to - numbers_from + 1), 0) FROM ledger_epochs) AS set_aside,
+           (SELECT count(*) FROM ledger_epochs e JOIN bills b ON b.number BETWEEN e.numbers_from AND e.numbers_to)
+               AS misused
     FROM bills
+    """
+)
+
+
+def _log(connection: Connection) -> Iterator[Difference]:
+    """Readers of the log go by transaction ids, which a dump brings from another server."""
+    row = connection.execute(_LOG).one()
+    if row.last is not None and row.last >= row.next:
+        yield Difference(None, f"the log's last transaction is {row.last}, the server is at {row.next}", Kind.LOG)
+
+
+_LOG = text(
+    """
+    SELECT (SELECT xid::text::bigint FROM events ORDER BY xid DESC, seq DESC LIMIT 1) AS last,
+           pg_snapshot_xmax(pg_current_snapshot())::text::bigint AS next
+    """
+)
+
+
+def without_a_bill(engine: Engine, ids: Sequence[UUID]) -> list[UUID]:
+    """Those of these ids that no bill has."""
+    with snapshot(engine) as connection:
+        return list(connection.execute(_WITHOUT_A_BILL, {"ids": list(ids)}).scalars())
+
+
+_WITHOUT_A_BILL = text(
+    """
+    SELECT id FROM unnest(CAST(:ids AS uuid[])) AS wanted(id)
+    WHERE NOT EXISTS (SELECT FROM bills b WHERE b.id = wanted.id)
     """
 )
 
@@ -67,7 +139,7 @@ _NUMBERS = text(
 def _sums(connection: Connection, bill_ids: list[UUID]) -> Iterator[Difference]:
     for row in connection.execute(_SUMS, {"ids": bill_ids}):
         items, stored = _plain(row.total), _plain(row.subtotal)
-        yield Difference(row.bill_id, f"{row.currency} items add up to {items}, the subtotal is {stored}")
+        yield Difference(row.bill_id, f"{row.currency} items add up to {items}, the subtotal is {stored}", Kind.SUMS)
 
 
 _SUMS = text(
@@ -85,7 +157,7 @@ _SUMS = text(
 def _counts(connection: Connection, bill_ids: list[UUID]) -> Iterator[Difference]:
     for row in connection.execute(_COUNTS, {"ids": bill_ids}):
         sentence = f"items: {row.items}, last position: {row.last}, the bill counts {row.item_count}"
-        yield Difference(row.id, sentence)
+        yield Difference(row.id, sentence, Kind.COUNTS)
 
 
 _COUNTS = text(
@@ -102,7 +174,7 @@ _COUNTS = text(
 def _events(connection: Connection, bill_ids: list[UUID]) -> Iterator[Difference]:
     for row in connection.execute(_EVENTS, {"ids": bill_ids}):
         sentence = f"events: {row.events}, last version: {row.last}, the bill is at version {row.version}"
-        yield Difference(row.id, sentence)
+        yield Difference(row.id, sentence, Kind.EVENTS)
 
 
 _EVENTS = text(
@@ -123,7 +195,7 @@ def _payables(connection: Connection, bill_ids: list[UUID]) -> Iterator[Differen
         if (row.payable, row.rounding) != wanted:
             stored = f"payable {_plain(row.payable)} and rounding {_plain(row.rounding)} are stored"
             sentence = f"{row.currency} {stored}, right are {_plain(wanted[0])} and {_plain(wanted[1])}"
-            yield Difference(row.id, sentence)
+            yield Difference(row.id, sentence, Kind.PAYABLES)
 
 
 _PAYABLES = text(
@@ -148,7 +220,7 @@ def _records(connection: Connection, bill_ids: list[UUID]) -> Iterator[Differenc
             sentence = f"its workflow heard of version {row.heard_version}, the bill is at version {row.version}"
         else:
             sentence = f"its workflow is recorded as finished, the bill is {row.status}"
-        yield Difference(row.id, sentence)
+        yield Difference(row.id, sentence, Kind.RECORDS)
 
 
 _RECORDS = text(

@@ -17,6 +17,7 @@ from billing.ledger.clock import now
 from billing.ledger.database import rows, snapshot
 from billing.ledger.reads import read_bill
 from billing.ledger.rows import line_item_of
+from billing.ledger.standings import names_word
 from billing.ledger.tables.bills import LineItemRow
 
 _ITEMS = LineItemRow.__table__
@@ -55,7 +56,7 @@ def names_version(engine: Engine, bill_id: UUID) -> str:
     found = rows(engine, _NAMES, (bill_id,))
     if not found:
         raise BillNotFound
-    return f"{found[0].customer}.{found[0].seller}"
+    return names_word(found[0].customer, found[0].seller)
 
 
 def _items(connection: Connection, bill_id: UUID, after: int, limit: int) -> list[LineItem]:

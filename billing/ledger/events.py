@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, Engine, insert, select, text
+from sqlalchemy import Connection, Engine, TextClause, insert, select, text
 
 from billing.ledger.database import snapshot
 from billing.ledger.tables.log import EventRow
@@ -86,6 +86,38 @@ def latest_of_subject(engine: Engine, subject_id: UUID, *, before_version: int |
         return [event_of(row) for row in rows]
 
 
+def request_ids(engine: Engine, versions: Mapping[UUID, int]) -> Mapping[UUID, str]:
+    """In which request each of these subjects came to its version; of those whose event is there."""
+    return _request_ids(engine, _OF_VERSIONS, {"ids": list(versions), "versions": list(versions.values())})
+
+
+def wishes(engine: Engine, closed: Sequence[UUID]) -> Mapping[UUID, str]:
+    """In which request it was asked to close each of these closed bills; of those that somebody asked for."""
+    return _request_ids(engine, _WISHES, {"ids": list(closed)})
+
+
+def _request_ids(engine: Engine, query: TextClause, parameters: Mapping[str, Any]) -> Mapping[UUID, str]:
+    if not parameters["ids"]:
+        return {}
+    with snapshot(engine) as connection:
+        return {row.subject_id: row.request_id for row in connection.execute(query, parameters)}
+
+
+_OF_VERSIONS = text(
+    """
+    SELECT e.subject_id, e.request_id FROM events e
+    JOIN unnest(CAST(:ids AS uuid[]), CAST(:versions AS bigint[])) AS asked (id, version)
+      ON e.subject_id = asked.id AND e.version = asked.version
+    """
+)
+# Nothing happens to a bill between the wish and its closing.
+_WISHES = text(
+    """
+    SELECT e.subject_id, e.request_id FROM bills b
+    JOIN events e ON e.subject_id = b.id AND e.version = b.version - 1 AND e.type = 'bill.close_requested'
+    WHERE b.id = ANY(:ids)
+    """
+)
 _READ_LOG = text(
     """
     SELECT *, xid::text::bigint AS xid_number FROM events

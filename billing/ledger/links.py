@@ -5,7 +5,7 @@ The rows hold no secret: an address is made of the link's id and a code that onl
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -95,10 +95,12 @@ def live(engine: Engine, link_id: UUID) -> ShareLink:
     return _link_of(found[0])
 
 
-def is_live(engine: Engine, link_id: UUID) -> bool:
-    return bool(rows(engine, _LIVE, (link_id,)))
+def those_live(engine: Engine, link_ids: Collection[UUID]) -> set[UUID]:
+    """Which of these still work."""
+    return {row.id for row in rows(engine, _THOSE_LIVE, (list(link_ids),))}
 
 
+_THOSE_LIVE = "SELECT id FROM share_links WHERE id = ANY(%s) AND revoked_at IS NULL"
 _LIVE = "SELECT id, bill_id, created_at, revoked_at FROM share_links WHERE id = %s AND revoked_at IS NULL"
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import timedelta
 from uuid import UUID
@@ -23,23 +24,48 @@ class Heard:
     finished: bool
 
 
-def record_heard(engine: Engine, bill_id: UUID, version: int, *, finished: bool = False) -> None:
+def record_heard(engine: Engine, bill_id: UUID, version: int, *, finished: bool = False, epoch: int = 0) -> None:
     """The workflow has heard of this version, and whether it is done. Late and repeated calls change nothing.
 
-    Raises BillNotFound.
+    Nor do those that speak of a ledger that is gone: what was heard in an `epoch` before the one in which the bill was
+    told anew, versions that aren't stored (any more), the end of a bill that is open. Raises BillNotFound.
     """
+    heard = {"bill_id": bill_id, "version": version, "finished": finished, "epoch": epoch}
     with transaction(engine) as connection:
-        recorded = connection.execute(_RECORD, {"bill_id": bill_id, "version": version, "finished": finished})
+        recorded = connection.execute(_RECORD, heard)
         if recorded.rowcount == 0:
             raise BillNotFound
 
 
 _RECORD = text(
     """
-    UPDATE bill_workflows
-    SET heard_version = greatest(heard_version, :version), heard_at = billing_now(),
-        finished_at = coalesce(finished_at, CASE WHEN :finished THEN billing_now() END)
-    WHERE bill_id = :bill_id
+    UPDATE bill_workflows w
+    SET heard_version = CASE WHEN is_gone.yes THEN w.heard_version
+                             ELSE greatest(w.heard_version, least(:version, b.version)) END,
+        heard_at = billing_now(),
+        finished_at = CASE WHEN :finished AND b.status = 'closed' AND NOT is_gone.yes
+                           THEN coalesce(w.finished_at, billing_now()) ELSE w.finished_at END
+    FROM bills b, (SELECT EXISTS (SELECT FROM ledger_losses WHERE bill_id = :bill_id AND epoch > :epoch) AS yes) is_gone
+    WHERE w.bill_id = :bill_id AND b.id = :bill_id
+    """
+)
+
+
+def record_ended(engine: Engine, versions: Mapping[UUID, int], *, epoch: int) -> None:
+    """The workflows of these closed bills have ended, each having heard that version: as `record_heard`, of many."""
+    columns = {"ids": list(versions), "versions": list(versions.values()), "epoch": epoch}
+    with transaction(engine) as connection:
+        connection.execute(_RECORD_ENDED, columns)
+
+
+_RECORD_ENDED = text(
+    """
+    UPDATE bill_workflows w
+    SET heard_version = greatest(w.heard_version, least(e.version, b.version)), heard_at = billing_now(),
+        finished_at = coalesce(w.finished_at, billing_now())
+    FROM unnest(CAST(:ids AS uuid[]), CAST(:versions AS bigint[])) AS e(id, version) JOIN bills b ON b.id = e.id
+    WHERE w.bill_id = e.id AND b.status = 'closed'
+      AND NOT EXISTS (SELECT FROM ledger_losses l WHERE l.bill_id = e.id AND l.epoch > :epoch)
     """
 )
 
@@ -53,27 +79,40 @@ def heard(engine: Engine, bill_id: UUID) -> Heard:
     return Heard(row.heard_version, row.finished_at is not None) if row else Heard(0, finished=False)
 
 
-def behind(engine: Engine, *, quiet_for: timedelta, limit: int, after: UUID | None = None) -> Sequence[Bill]:
+@dataclass(frozen=True, slots=True)
+class Behind:
+    """Bills whose workflows are to be told something; no other worker gets them until they are released."""
+
+    bills: Sequence[Bill]
+    release: Callable[[], None]
+
+
+def claim_behind(engine: Engine, *, quiet_for: timedelta, limit: int, after: UUID | None = None) -> Behind:
     """Bills whose workflow has not heard their version, or has not finished though they are closed.
 
     Those that changed within `quiet_for` are left to the signals under way; a closed bill has none on the way, and is
     left for three seconds to the workflow that closed it. In the order of ids, after one.
     """
-    with snapshot(engine) as connection:
-        rows = connection.execute(
-            _BEHIND, {"quiet_for": quiet_for, "limit": limit, "after": after or UUID(int=0)}
-        ).all()
-        return bills_by_id(connection, [row.id for row in rows])
+    wanted = {"quiet_for": quiet_for, "limit": limit, "looked_at": 4 * limit, "after": after or UUID(int=0)}
+    with ExitStack() as claim:
+        # Advisory locks, so that nobody waits for them: neither those who add nor workflows that record. The
+        # transaction holds nothing else, and ends with the worker should that die.
+        ids = claim.enter_context(transaction(engine)).execute(_CLAIM_BEHIND, wanted).scalars().all()
+        with snapshot(engine) as connection:
+            bills = bills_by_id(connection, ids)
+        return Behind(bills, claim.pop_all().close)
 
 
-_BEHIND = text(
+_CLAIM_BEHIND = text(
     """
-    SELECT b.id FROM bills b JOIN bill_workflows w ON w.bill_id = b.id
-    WHERE w.finished_at IS NULL AND (w.heard_version < b.version OR b.status = 'closed')
-      AND b.updated_at < billing_now() - CASE b.status WHEN 'closed' THEN least(:quiet_for, interval '3 seconds')
-                                                      ELSE :quiet_for END
-      AND b.id > :after
-    ORDER BY b.id LIMIT :limit
+    WITH behind AS MATERIALIZED (
+        SELECT b.id FROM bills b JOIN bill_workflows w ON w.bill_id = b.id
+        WHERE w.finished_at IS NULL AND (w.heard_version < b.version OR b.status = 'closed')
+          AND b.updated_at < billing_now() - CASE b.status WHEN 'closed' THEN least(:quiet_for, interval '3 seconds')
+                                                          ELSE :quiet_for END
+          AND b.id > :after
+        ORDER BY b.id LIMIT :looked_at)
+    SELECT id FROM behind WHERE pg_try_advisory_xact_lock(hashtextextended(id::text, 20261130)) LIMIT :limit
     """
 )
 

@@ -40,6 +40,14 @@ def bill(engine: Engine, bill_id: UUID) -> Bill:
         return read_bill(connection, bill_id)
 
 
+def those_of(engine: Engine, ids: Sequence[UUID]) -> Mapping[UUID, Bill]:
+    """Those of these bills that exist."""
+    if not ids:
+        return {}
+    with snapshot(engine) as connection:
+        return {found.id: found for found in bills_by_id(connection, ids)}
+
+
 def bill_with_items(
     engine: Engine, bill_id: UUID, *, limit: int, before: int | None = None
 ) -> tuple[Bill, list[LineItem]]:

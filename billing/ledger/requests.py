@@ -24,7 +24,10 @@ _TABLE = Request.__table__
 
 @dataclass(frozen=True, slots=True)
 class StoredRequest:
-    """`state` is pending, added (then `item_id` names the item) or rejected (then `error` says why)."""
+    """`state` is pending, added (then `item_id` names the item) or rejected (then `error` says why).
+
+    `asked_in` is the id of the HTTP request that stored it.
+    """
 
     id: UUID
     bill_id: UUID
@@ -33,6 +36,7 @@ class StoredRequest:
     error: dict[str, Any] | None
     created_at: datetime
     decided_at: datetime | None
+    asked_in: str
     replayed: bool = False
 
 
@@ -185,4 +189,6 @@ def left_pending(engine: Engine, *, older_than: timedelta, limit: int) -> Sequen
 
 
 def _request_of(row: Any) -> StoredRequest:
-    return StoredRequest(row.id, row.bill_id, row.state, row.item_id, row.error, row.created_at, row.decided_at)
+    return StoredRequest(
+        row.id, row.bill_id, row.state, row.item_id, row.error, row.created_at, row.decided_at, row.request_id
+    )

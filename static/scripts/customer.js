@@ -1,22 +1,34 @@
 // An open bill follows what happens to it. The page is whole without this.
 (() => {
   const POLL_MS = 7000;
-  const CATCH_UP_MS = 60000;
+  const AGAIN_MS = 60000;
   const AT_MOST_EVERY_MS = 900;
   const root = document.documentElement;
   const live = () => document.getElementById("live");
-  const address = () => live()?.dataset.stream;
+  const shown = () => new URLSearchParams({
+    currency: document.getElementById("shown-currency").value,
+    after: live().querySelector("[name=after]").value,
+  });
+  const address = () => live()?.dataset.stream && `${live().dataset.stream}?${shown()}`;
   let stream = null;
+  let streamed = "";
   let waiting = null;
   root.classList.add("scripted");
 
   // However many changes come at once, the page asks about them together.
-  const changed = () => {
+  const changed = (withinMs = 0) => {
     waiting ??= setTimeout(() => {
       waiting = null;
       if (!document.hidden && live()) htmx.trigger("#live", "bill:changed");
-    }, AT_MOST_EVERY_MS);
+    }, AT_MOST_EVERY_MS + withinMs);
   };
+
+  const news = window.billNews({
+    element: () => (address() ? live() : null),
+    heard: () => root.classList.remove("cut-off"),
+    put: (swap) => swap(),
+    ask: changed,
+  });
 
   const hangUp = () => {
     stream?.close();
@@ -24,12 +36,10 @@
   };
 
   const listen = () => {
+    if (stream && streamed !== address()) hangUp();
     if (stream || document.hidden || !address()) return;
-    stream = new EventSource(address());
-    stream.addEventListener("change", (event) => {
-      live().querySelector("[name=told]").value = event.data;
-      changed();
-    });
+    streamed = address();
+    stream = news.open(streamed);
     // Refused (too many watch this link), the page asks now and then; else the browser reconnects by itself.
     stream.addEventListener("error", () => {
       if (stream?.readyState === EventSource.CLOSED) hangUp();
@@ -39,12 +49,12 @@
   setInterval(() => {
     if (address() && !stream) changed();
   }, POLL_MS);
-  // Rates change without the bill; and a stream that was refused may stand by now.
+  // A stream that was refused may stand by now; one that is silent may be dead.
   setInterval(() => {
     if (!address()) return;
     changed();
     listen();
-  }, CATCH_UP_MS);
+  }, AGAIN_MS);
 
   document.addEventListener("visibilitychange", () => {
     if (document.hidden) hangUp();
@@ -61,6 +71,8 @@
     root.classList.toggle("cut-off", status < 200 || status > 299);
     // The link was revoked, or the bill is closed by now.
     if (status === 404) location.reload();
+    // The bill is closed, or shown in another currency now.
     if (!address()) hangUp();
+    else if (stream && streamed !== address()) listen();
   });
 })();

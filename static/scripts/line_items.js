@@ -45,9 +45,17 @@
     htmx.ajax("POST", opener.dataset.preview, { source: opener, target: "#dialog-slot", values });
   });
 
-  // What is searched for among the lines is searched again once there are others.
+  // What is searched for among the lines is searched again once there are others: at most so often, and not by every
+  // open page at the same moment.
+  const SEARCH_EVERY_MS = 1000;
+  let searchedAt = 0, search = 0;
   document.addEventListener("htmx:oobBeforeSwap", (event) => {
     if (!event.detail.target.id.endsWith("-item-count") || !document.getElementById("filter-lines")?.value) return;
-    setTimeout(() => htmx.trigger(document.body, "bill:lines-changed"));
+    const soonest = Math.max(0, searchedAt + SEARCH_EVERY_MS - Date.now());
+    search ||= setTimeout(() => {
+      search = 0;
+      searchedAt = Date.now();
+      htmx.trigger(document.body, "bill:lines-changed");
+    }, soonest + (soonest && Math.random() * SEARCH_EVERY_MS));
   });
 })();

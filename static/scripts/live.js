@@ -1,15 +1,16 @@
-// An open page follows what it shows. A stream says when to ask; without one the page asks every so often. htmx asks,
-// by the hx-get of the element with data-live, and what comes is put in place: kept nodes stay, changed ones are marked.
+// An open page follows what it shows. A stream brings what changed; without one, or when it says more than the page can
+// use, the page asks. htmx asks, by the hx-get of the element with data-live, and whatever comes is put in place alike:
+// kept nodes stay, changed ones are marked.
 (() => {
   const root = document.documentElement;
-  const WATCH_MS = 5000, SILENT_MS = 13000, LONGEST_QUIET_MS = 30000, REFUSED_MS = 20000;
+  const WATCH_MS = 5000, SILENT_MS = 13000, REFUSED_MS = 20000;
   const element = document.querySelector("[data-live]");
   const ours = (event) => event.detail.elt === element;
   // A bill that has closed is followed no more.
   const isLive = () => element?.matches("[data-live]");
 
-  let stream = null, timer = 0, failures = 0;
-  let heardAt = 0, askedAt = 0, streamsAgainAt = 0;
+  let stream = null, streamed = "", timer = 0, failures = 0;
+  let heardAt = 0, streamsAgainAt = 0;
   let owed = false;
 
   // Asking
@@ -23,16 +24,16 @@
   function follow() {
     clearTimeout(timer);
     if (!isLive() || document.hidden) return hangUp();
+    if (stream && streamed !== address()) hangUp();
     if (!failures) connect();
     const every = Number(element.dataset.every);
     timer = setTimeout(look, failures ? Math.min(every * 2 ** failures, 8000) : stream ? WATCH_MS : every);
   }
 
-  // A stream that is open may be dead, and some things on the page change with time alone.
+  // A stream that is open may be dead.
   function look() {
-    const now = Date.now();
-    if (stream && now - heardAt > SILENT_MS) hangUp();
-    if (!stream || now - askedAt > LONGEST_QUIET_MS) ask();
+    if (stream && Date.now() - heardAt > SILENT_MS) hangUp();
+    if (!stream) ask();
     follow();
   }
 
@@ -41,11 +42,14 @@
     if (document.hidden && (ours(event) || event.detail.elt.matches("[hx-trigger*=every]"))) return event.preventDefault();
     if (!ours(event)) return;
     owed = false;
-    askedAt = Date.now();
   });
 
   // Gave way to another request, or to one that had begun before the news: asked once that is done.
-  document.addEventListener("htmx:afterRequest", () => setTimeout(() => owed && ask()));
+  document.addEventListener("htmx:afterRequest", () => setTimeout(() => {
+    if (owed) ask();
+    // The page is shown in another currency now.
+    if (stream && streamed !== address()) follow();
+  }));
   document.addEventListener("htmx:sendAbort", (event) => { if (ours(event)) owed = true; });
 
   // Saying how it stands
@@ -85,16 +89,30 @@
 
   // The stream
 
+  const news = window.billNews({
+    element: () => (isLive() ? element : null),
+    heard() {
+      heardAt = Date.now();
+      answered("on");
+    },
+    put(swap) {
+      holdPlace();
+      swap();
+      keepPlace();
+      answered("on");
+    },
+    ask: (withinMs) => setTimeout(ask, withinMs),
+  });
+
+  function address() {
+    return `${element.dataset.stream}?currency=${document.getElementById("shown-currency")?.value ?? ""}`;
+  }
+
   function connect() {
     if (stream || Date.now() < streamsAgainAt) return;
-    stream = new EventSource(element.dataset.stream);
+    streamed = address();
+    stream = news.open(streamed);
     heardAt = Date.now();
-    stream.addEventListener("alive", () => { heardAt = Date.now(); });
-    stream.addEventListener("change", (event) => {
-      heardAt = Date.now();
-      element.querySelector("[name=told]").value = event.data;
-      ask();
-    });
     // Whether the page is cut off, the next question shows; a stream that is refused is tried again later.
     stream.addEventListener("error", () => {
       streamsAgainAt = Date.now() + (stream.readyState === EventSource.CLOSED ? REFUSED_MS : 1000);
@@ -193,13 +211,17 @@
   }
 
   document.addEventListener("htmx:beforeSwap", (event) => {
-    if (event.detail.requestConfig.elt !== element) return;
+    if (event.detail.requestConfig?.elt === element) holdPlace();
+  });
+  document.addEventListener("htmx:afterRequest", keepPlace);
+
+  function holdPlace() {
     const main = document.getElementById("main").getBoundingClientRect();
     const held = seen(looked) ? looked : document.elementFromPoint(main.left + main.width / 4, 8);
     place = held && { held, top: held.getBoundingClientRect().top };
-  });
+  }
 
-  document.addEventListener("htmx:afterRequest", () => {
+  function keepPlace() {
     if (place?.held.isConnected) {
       const moved = Math.round(place.held.getBoundingClientRect().top - place.top);
       const lacking = scrollY + moved - (root.scrollHeight - innerHeight);
@@ -208,5 +230,5 @@
       if (moved) scrollBy({ top: moved, behavior: "instant" });
     }
     place = null;
-  });
+  }
 })();

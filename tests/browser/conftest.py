@@ -34,7 +34,8 @@ from webapp.identity.sealing import Seal
 SECRET = "a secret of the tests"
 USUAL_PLACES = ("/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome")
 
-expect.set_options(timeout=5_000)
+# As soon as it is there, a test goes on: how quick something is, is measured where it matters.
+expect.set_options(timeout=30_000)
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
@@ -103,6 +104,8 @@ def open_browser(chromium: Browser, site: str, complaints: Complaints) -> Iterat
         page = contexts[-1].new_page()
         sign_in(page, Role.OPERATOR)
         expect(page.get_by_role("navigation", name="Main")).to_be_visible()
+        # It is seen before the page's scripts have run, which keys need.
+        page.wait_for_load_state()
         return page
 
     yield open_

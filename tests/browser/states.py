@@ -6,6 +6,8 @@ change is a bill or an account that is there for it, or one of the crowd.
 
 from __future__ import annotations
 
+from playwright.sync_api import Page, expect
+
 from tests.browser.sent import SENT
 from tests.browser.state import GUARDED, Place, State, administered, by_anybody, of_none, viewed
 from tests.browser.steps import all_of, dialog, heading, keys, refused, shown, submitted, typed, unfolded
@@ -14,6 +16,13 @@ from webapp.identity.roles import Role
 
 LONG = "Unbreakable" * 12
 PASTED = "Platform fee\t1\t249.00\tUSD\nCard payments\tmany\t0.0029\tEUR\nSettlement reports\t4\t1500\tJPY"
+
+
+def _older_lines(page: Page) -> None:
+    older = page.get_by_role("link", name="Older lines")
+    older.click()
+    expect(older).to_have_count(0)
+
 
 STRANGER = {"E-mail": "nobody@example.com", "Password": "wrong"}
 CODE_WANTED = all_of(
@@ -73,7 +82,7 @@ BILL = (
     State("bill-empty", "/bills/{empty}"),
     viewed("bill-empty-read-only", "/bills/{empty}"),
     State("bill-wide", "/bills/{wide}"),
-    State("bill-wide-older-lines", "/bills/{wide}", lambda page: page.get_by_role("link", name="Older lines").click()),
+    State("bill-wide-older-lines", "/bills/{wide}", _older_lines),
     State("bill-vast", "/bills/{vast}"),
     State("bill-vast-lines-filtered", "/bills/{vast}?q=fee 99"),
     State("bill-closing", "/bills/{closing}"),
@@ -138,6 +147,24 @@ RATES = (
     State("rates-to-accept", "/rates?from=USD&to=GEL", who=Role.ADMIN, place=Place.PROVIDED),
 )
 
+REPAIR = dialog("Repair: The workflow is stuck")
+
+ATTENTION = (
+    State("attention", "/attention"),
+    viewed("attention-read-only", "/attention"),
+    administered("attention-to-repair", "/attention"),
+    State("attention-more", "/attention?after={finding}"),
+    State("attention-no-more", "/attention?after=ffffffff-ffff-7fff-bfff-ffffffffffff"),
+    of_none("attention-none-found", "/attention"),
+    administered("attention-repair", "/attention", REPAIR),
+    administered("attention-repair-page", "/attention/findings/{finding}/repair"),
+    administered(
+        "attention-repair-without-temporal",
+        "/attention",
+        all_of(REPAIR, submitted("Repair"), shown("#notices .notice")),
+    ),
+)
+
 SETTINGS = (
     viewed("seller-read-only", "/settings/seller"),
     administered("seller", "/settings/seller"),
@@ -164,7 +191,11 @@ SETTINGS = (
 
 KEYBOARD = (
     State("palette", "/rates", all_of(keys("Control+k"), shown("#palette-list"))),
-    State("palette-found", "/rates", all_of(keys("Control+k"), typed("mtkvari"), shown("#palette-list"))),
+    State(
+        "palette-found",
+        "/rates",
+        all_of(keys("Control+k"), typed("mtkvari"), shown("#palette-list[data-words=mtkvari]")),
+    ),
     State(
         "palette-nothing", "/rates", all_of(keys("Control+k"), typed("zzzz"), shown("#palette-results .palette-note"))
     ),
@@ -201,6 +232,7 @@ STATES = (
     *BILL,
     *CUSTOMERS,
     *RATES,
+    *ATTENTION,
     *SETTINGS,
     *KEYBOARD,
     *DESIGN,

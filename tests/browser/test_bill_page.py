@@ -11,9 +11,10 @@ from billing.ledger import bills, reads
 from billing.origin import by_the_system
 from billing.period import Period
 from tests.browser.elements import rows
+from tests.support.stopwatch import tries
 from webapp.pages.element_ids import element_id
 
-LIVE_MS = 2_000
+LIVE_S = 2.0
 
 
 def type_line(page: Page, description: str, quantity: str, price: str, code: str) -> None:
@@ -65,16 +66,17 @@ def test_what_others_add_appears_within_two_seconds_and_leaves_typing_alone(open
     page = open_browser()
     page.goto(f"/bills/{bill.id}")
     page.get_by_label("Description", exact=True).press_sequentially("half a li")
-    item = add(bill, "From elsewhere", "12.5", "EUR")
-    expect(page.locator(f"#{element_id(item)}")).to_be_visible(timeout=LIVE_MS)
-    expect(page.locator(f"#{element_id(bill, 'total-EUR')}")).to_contain_text("12.50 EUR")
+    for count in tries(within_s=LIVE_S):
+        item = add(bill, f"From elsewhere {count}", "12.5", "EUR")
+        expect(page.locator(f"#{element_id(item)}")).to_be_visible()
+    expect(page.locator(f"#{element_id(bill, 'total-EUR')}")).to_contain_text(f"{count * 12.5:.2f} EUR")
     page.keyboard.type("ne")
     expect(page.get_by_label("Description", exact=True)).to_have_value("half a line")
     expect(page.get_by_label("Description", exact=True)).to_be_focused()
     page.get_by_label("Quantity").fill("1")
     page.get_by_label("Unit price").fill("1")
     page.keyboard.press("Enter")
-    expect(rows(page, bill)).to_have_count(2)
+    expect(rows(page, bill)).to_have_count(count + 1)
 
 
 def test_sending_a_line_twice_at_once_adds_it_once(open_browser, bill, engine):

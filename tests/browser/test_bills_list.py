@@ -156,6 +156,7 @@ def test_many_are_closed_at_once_and_the_one_that_changed_is_left_open(open_brow
     assert [reads.bill(engine, bill.id).is_open for bill in three] == [False, True, False]
 
 
+@pytest.mark.usefixtures("one_day")
 def test_what_is_filtered_is_exported(open_browser, three, mark, add):
     add(three[0], "Fee", "10")
     page = open_browser()

@@ -15,6 +15,8 @@ from tests.browser.visits import WIDTHS
 from tests.support.complaints import Complaints
 from tests.support.ledger import OpenBill
 from tests.support.sharing import LINES, Sharing
+from tests.support.stopwatch import tries
+from webapp.documents import pdf
 from webapp.pages.element_ids import element_id
 
 SECRET = "a secret of the tests"
@@ -61,20 +63,21 @@ def payable(page: Page, bill: Bill):
 def test_what_is_added_appears_by_itself_and_is_marked(open_link, sharing, bill):
     page = open_link(sharing.address(bill))
     expect(rows(page)).to_have_count(3)
-    sharing.add(bill, ("Late fee", "1", "1.5", "GEL"))
-    expect(rows(page)).to_have_count(4, timeout=3_000)
+    for n in tries(within_s=3):
+        sharing.add(bill, (f"Late fee {n}", "1", "1.5", "GEL"))
+        expect(rows(page)).to_have_count(3 + n)
     expect(page.locator(".fresh")).to_have_count(1)
-    expect(page.locator(".fresh")).to_contain_text("Late fee")
-    expect(payable(page, bill)).to_contain_text("5.10 GEL")
+    expect(page.locator(".fresh")).to_contain_text(f"Late fee {n}")
+    expect(payable(page, bill)).to_contain_text(f"{3.6 + n * 1.5:.2f} GEL")
 
 
 def test_a_line_taken_back_and_the_closing_appear_by_themselves(open_link, sharing, bill):
     (fee,) = sharing.add(bill, ("Late fee", "1", "1.5", "GEL"))
     page = open_link(sharing.address(bill))
     sharing.reverse(fee, "Entered twice")
-    expect(page.locator(f"#{element_id(fee)}")).to_contain_text("taken back by line 5", timeout=3_000)
+    expect(page.locator(f"#{element_id(fee)}")).to_contain_text("taken back by line 5")
     sharing.close(bill)
-    expect(page.get_by_role("heading", level=1)).to_have_text(re.compile(r"Bill No\. \d+"), timeout=3_000)
+    expect(page.get_by_role("heading", level=1)).to_have_text(re.compile(r"Bill No\. \d+"))
     expect(page.get_by_text("This bill is final")).to_be_visible()
     expect(page.locator("[data-stream]")).to_have_count(0)
 
@@ -86,7 +89,7 @@ def test_another_currency_is_shown_in_place_and_kept(open_link, sharing, bill):
     expect(page.get_by_text("Indicative:")).to_be_visible()
     expect(page.get_by_role("link", name="PDF")).to_have_attribute("href", re.compile("currency=GEL"))
     sharing.add(bill, ("Late fee", "1", "1", "GEL"))
-    expect(page.locator(f"#{element_id(bill, 'whole')}")).to_contain_text("643.95 GEL", timeout=3_000)
+    expect(page.locator(f"#{element_id(bill, 'whole')}")).to_contain_text("643.95 GEL")
     expect(page.get_by_label("The whole bill in")).to_have_value("GEL")
     page.reload()
     expect(page.locator(f"#{element_id(bill, 'whole')}")).to_contain_text("643.95 GEL")
@@ -98,7 +101,7 @@ def test_a_link_that_is_revoked_while_it_is_open_leads_nowhere_soon(open_link, s
     expect(rows(page)).to_have_count(3)
     sharing.revoke(link)
     sharing.add(bill, LINES[0])
-    expect(page.get_by_role("heading", name="This link leads nowhere")).to_be_visible(timeout=3_000)
+    expect(page.get_by_role("heading", name="This link leads nowhere")).to_be_visible()
 
 
 def test_without_a_stream_the_page_asks_now_and_then(open_link, sharing, bill, chromium, site, complaints):
@@ -107,7 +110,7 @@ def test_without_a_stream_the_page_asks_now_and_then(open_link, sharing, bill, c
     page = context.new_page()
     page.goto(sharing.address(bill))
     sharing.add(bill, ("Late fee", "1", "1.5", "GEL"))
-    expect(rows(page)).to_have_count(4, timeout=10_000)
+    expect(rows(page)).to_have_count(4)
     context.close()
 
 
@@ -120,10 +123,12 @@ def test_without_script_everything_is_there(open_link, sharing, bill):
     expect(page.locator(f"#{element_id(bill, 'whole')}")).to_contain_text("642.95 GEL")
 
 
-def test_documents_are_downloaded(open_link, sharing, bill):
+def test_documents_are_downloaded(open_link, sharing, bill, monkeypatch):
+    # However long it takes on a busy machine.
+    monkeypatch.setattr(pdf, "WITHIN_S", 200)
     page = open_link(sharing.address(bill))
     for name, ending in (("PDF", "pdf"), ("CSV", "csv")):
-        with page.expect_download() as started:
+        with page.expect_download(timeout=200_000) as started:
             page.get_by_role("link", name=name, exact=True).click()
         assert started.value.suggested_filename == f"open-bill-{bill.id}.{ending}"
 

@@ -37,6 +37,7 @@ def opened(page: Page, engine) -> Bill:
     return reads.bill(engine, UUID(page.url.split("?")[0].rsplit("/", 1)[1]))
 
 
+@pytest.mark.usefixtures("one_day")
 def test_a_bill_for_somebody_new_is_opened_by_keyboard_alone(open_browser, engine, mark):
     page = open_browser()
     page.goto("/bills")
@@ -128,6 +129,7 @@ def test_the_browsers_own_time_zone_is_the_first_guess(chromium, site, complaint
     context.close()
 
 
+@pytest.mark.usefixtures("one_day")
 @pytest.mark.parametrize("script", [True, False])
 def test_one_like_another_has_its_customer_the_next_period_and_chosen_lines(open_browser, engine, mark, add, script):
     now = datetime.now(UTC)

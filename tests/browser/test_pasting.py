@@ -24,6 +24,7 @@ def test_rows_are_pasted_with_a_preview_and_the_bad_one_is_left_out(open_browser
     add = dialog.get_by_role("button", name="Add 2 lines")
     add.evaluate("button => { for (let n = 0; n < 40; n += 1) button.click(); }")
     expect(dialog.get_by_role("heading", name="2 lines added, 1 left out")).to_be_visible()
+    expect(dialog.get_by_role("link", name="Done")).to_be_focused()
     page.keyboard.press("Enter")
     expect(page.get_by_role("dialog")).to_have_count(0)
     expect(page.locator(f"#{element_id(bill, 'items')} tr")).to_have_count(2)

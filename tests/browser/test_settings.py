@@ -138,6 +138,7 @@ def test_currencies_are_taken_away_and_given_back(
     operator.goto(f"/bills/{bill.id}")
     assert operator.get_by_label("Currency", exact=True).locator("option").all_inner_texts() == ["GEL", "JPY"]
     settings.offer(engine, TEST, DEFAULT_CURRENCIES, ceiling=DEFAULT_CURRENCIES)
+    operator.wait_for_timeout(1_100)  # and so do all for the next test
 
 
 @pytest.mark.parametrize("script", [True, False], ids=["scripted", "without script"])

@@ -17,7 +17,7 @@ from tests.support.visitor import PASSWORD
 NARROW, USUAL, BROAD = 360, 1280, 2560
 WIDTHS = (NARROW, USUAL, BROAD)
 HEIGHT = 900
-PATIENCE_MS = 8_000
+PATIENCE_MS = 30_000
 SCHEMES = ("light", "dark")
 
 
@@ -58,6 +58,8 @@ class Visits:
             page.goto(self.address(state))
             if state.steps:
                 state.steps(page)
+                # What steps wait for is seen before styles and scripts of the page are all there.
+                page.wait_for_load_state()
             self.opened.add(state.name)
             yield page
         finally:

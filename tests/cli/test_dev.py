@@ -44,7 +44,7 @@ class DevRun:
 
     def ready(self) -> "DevRun":
         """Once it has said its whole welcome."""
-        deadline = time.monotonic() + 90
+        deadline = time.monotonic() + 200
         while not READY.search(self.output):
             assert self.reader.is_alive(), self.output
             assert time.monotonic() < deadline, self.output
@@ -90,8 +90,8 @@ class DevRun:
                 self.output += line
 
     def _wait(self) -> None:
-        self.process.wait(20)
-        self.reader.join(5)
+        self.process.wait(60)
+        self.reader.join(60)
 
 
 def processes_of(data_dir: Path) -> list[Identity]:
@@ -150,7 +150,7 @@ def test_a_part_that_is_killed_comes_back(dev: DevRun, name: str) -> None:
     record = folder / f"{name}.process.json"
     before = read_if_there(record)
     os.kill(json.loads(before)["pid"], signal.SIGKILL)
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 120
     while read_if_there(record) in {"", before} or dev.status("/readyz?strict=1") != 200:
         assert time.monotonic() < deadline
         time.sleep(0.1)

@@ -6,6 +6,7 @@ Both have a child of their own; `stubborn` and its child ignore every request to
 import sys
 from pathlib import Path
 
+from embedded import processes
 from embedded.child import Child
 from embedded.processes import AlreadyRunning, Program, Stopped, Supervisor, say
 
@@ -23,6 +24,8 @@ time.sleep(120)
 
 def main() -> None:
     data_dir = Path(sys.argv[1])
+    # However slowly a busy machine starts them, one that dies at once is not taken for sound.
+    processes.SOUND_AFTER_SECONDS = 120
     try:
         with Supervisor(data_dir) as supervisor:
             for name in ("willing", "stubborn"):

@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 import time
+from types import SimpleNamespace
 
 import pyotp
+import pytest
 
 from tests.support.visitor import Visitor
+from webapp.identity import second_factors
 
 ACCOUNT = "/settings/account"
 
 
+def stop_the_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The clock that codes are made and taken by: a step of 30 s that ends between two lines would change which fit."""
+    stopped_s = time.time()
+    monkeypatch.setattr(second_factors, "time", SimpleNamespace(time=lambda: stopped_s))
+
+
 def code(secret: str, *, steps: int = 0) -> str:
     """The code of now, or of some steps of 30 s later: each is taken once."""
-    return pyotp.TOTP(secret).at(int(time.time()) + 30 * steps)
+    return pyotp.TOTP(secret).at(int(second_factors.time.time()) + 30 * steps)
 
 
 def enrolled(visitor: Visitor) -> tuple[str, list[str]]:

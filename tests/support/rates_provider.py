@@ -30,6 +30,8 @@ from urllib.parse import parse_qs, urlsplit
 APP_ID = "0123456789abcdef0123456789abcdef"
 DAY_S = 24 * 60 * 60
 HUGE = 50_000_000
+# Only a deadline ends these. All others get all the time that a busy machine needs.
+ENDLESS = {"slow_headers", "slow_body", "silence"}
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,7 @@ class RatesProvider:
         self.timestamp = int(time.time())
         self.requests: list[Request] = []
         self.stopping = Event()
+        self.written_of_huge = 0
         self._behaviour: tuple[str, dict[str, Any]] = ("normally", {})
         self._lock = Lock()
         self._server = _Server(("127.0.0.1", 0), _Handler)
@@ -77,6 +80,10 @@ class RatesProvider:
         """`how` is a name in BEHAVIOURS; the details are that function's keyword arguments."""
         assert how in BEHAVIOURS, f"no behaviour {how!r}; there are {', '.join(BEHAVIOURS)}"
         self._behaviour = (how, details)
+
+    @property
+    def is_endless(self) -> bool:
+        return self._behaviour[0] in ENDLESS
 
     def publish(self, **rates: str) -> None:
         """New rates, of this second."""
@@ -218,10 +225,12 @@ def _cut_off(exchange: _Handler, provider: RatesProvider) -> None:
     exchange.wfile.write(body[: len(body) // 2])
 
 
-def _huge(exchange: _Handler, _: RatesProvider) -> None:
+def _huge(exchange: _Handler, provider: RatesProvider) -> None:
     exchange.start(200, "application/json; charset=utf-8", Content_Length=str(HUGE))
+    provider.written_of_huge = 0
     for _chunk in range(HUGE // 100_000):
         exchange.wfile.write(b" " * 100_000)
+        provider.written_of_huge += 100_000
 
 
 def _huge_chunked(exchange: _Handler, _: RatesProvider) -> None:

@@ -31,7 +31,7 @@ from embedded.postgres import Postgres
 from embedded.temporal import Temporal
 
 CHECKOUT = Path(__file__).resolve().parents[2]
-READY_WITHIN_S = 60
+READY_WITHIN_S = 150
 SECRET = "a secret of the tests"
 WEB = ["-m", "gunicorn", "-c", "gunicorn.conf.py", "webapp.app:create_app()"]
 WORKER = ["-m", "workflows.worker"]
@@ -84,6 +84,11 @@ class Program:
         found = (n for n, line in enumerate(lines) if "Traceback" in line or '"fault"' in line)
         first = next(found, len(lines))
         return "\n".join(lines[max(first - 3, 0) : first + 40]) if first < len(lines) else ""
+
+    @property
+    def maps(self) -> str:
+        """What the process has in its memory, on Linux: its libraries among it."""
+        return Path(f"/proc/{self.child.pid}/maps").read_text()
 
     @property
     def log(self) -> str:

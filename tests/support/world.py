@@ -14,7 +14,8 @@ from sqlalchemy import Engine, insert, text
 
 from billing.bill import Bill, LineItem, LineItemDraft
 from billing.identifiers import new_id
-from billing.ledger import bills, closing, customers, line_items, links, rates, reads, rollups, seller
+from billing.ledger import bills, closing, customers, findings, line_items, links, rates, reads, rollups, seller
+from billing.ledger.consistency import OF_WORKFLOWS, Difference, Kind
 from billing.ledger.database import transaction
 from billing.ledger.tables.rates import RateSnapshotRow
 from billing.origin import BILLING_ACCOUNT, Actor, ActorKind, Origin
@@ -61,10 +62,14 @@ def build(engine: Engine, *, secret_key: str, rows: int = ROWS) -> dict[str, str
     _crowd(engine, rows)
     while rollups.follow(engine):
         pass
+    with transaction(engine) as connection:
+        # As autovacuum would, in its own time.
+        connection.execute(text("ANALYZE"))
     return {
         **{name: str(bill.id) for name, bill in made.items()},
         **{f"{name}_share": _share(engine, bill, secret_key) for name, bill in made.items()},
         **_api_keys(engine),
+        "finding": _findings(engine, made),
         "item": str(item.id),
         "customer": str(made["accruing"].customer.id),
         "broad_customer": str(made["wide"].customer.id),
@@ -166,6 +171,28 @@ def _api_keys(engine: Engine) -> dict[str, str]:
     used, revoked = (key.id for key in api_keys.every(engine))
     api_keys.revoke(engine, revoked)
     return {"api_key": str(used), "revoked_api_key": str(revoked)}
+
+
+def _findings(engine: Engine, made: Mapping[str, Bill]) -> str:
+    """Of many kinds, two of them gone, and more than fit on a page. The id of one that can be repaired."""
+    gone = [made["closing"].id, made["thousand"].id]
+    for bill_id in gone:
+        findings.note(
+            engine, [Difference(bill_id, "workflow: Temporal knows none", Kind.NO_WORKFLOW)], kinds=(), bill_ids=[]
+        )
+    findings.note(engine, [], kinds=OF_WORKFLOWS, bill_ids=gone)
+    stuck = f"workflow: its task has failed 9 times: {'Unreadable' * 12}"
+    missed = "workflow: it has heard of version 9, stored is 7"
+    found = [
+        Difference(made["accruing"].id, stuck, Kind.WEDGED),
+        Difference(made["wide"].id, missed, Kind.AHEAD),
+        Difference(made["spare"].id, "USD items add up to 12, the subtotal is 13", Kind.SUMS),
+        Difference(uuid4(), "workflow: its bill isn't in the ledger; it runs", Kind.NO_BILL),
+        *(Difference(uuid4(), missed, Kind.BEHIND) for _ in range(60)),
+    ]
+    findings.note(engine, found, kinds=(), bill_ids=[])
+    kept = findings.still_open(engine, after=None, limit=100)
+    return str(next(finding.id for finding in kept if finding.kind is Kind.WEDGED))
 
 
 def _crowd(engine: Engine, rows: int) -> None:

@@ -38,7 +38,7 @@ def test_a_worker_killed_inside_the_close_after_its_commit(
     integrator.added(bill_id, currency="USD", unit_price="0.005")
 
     asked = integrator.asked_to_close(bill_id)
-    dying_worker.wait_until_ended(10)
+    dying_worker.wait_until_ended(60)
 
     # The activity's commit stands, and its result is lost.
     closed = integrator.bill(bill_id)
@@ -62,7 +62,7 @@ def test_a_close_asked_for_while_worker_and_temporal_are_dead_is_carried_out_wit
         answer = integrator.asked_to_close(told)
         ask_to_close_and_hang_up(stack, integrator, left_alone)
         assert (answer.status_code, answer.json()["data"]["status"]) == (202, "closing")
-        assert integrator.bill_when(left_alone, "closing", within_s=10)["close_requested_at"]
+        assert integrator.bill_when(left_alone, "closing")["close_requested_at"]
         page = staff.page(f"/bills/{told}")
         assert "Closing" in page.words
         assert "It finishes by itself" in page.words
@@ -71,7 +71,7 @@ def test_a_close_asked_for_while_worker_and_temporal_are_dead_is_carried_out_wit
 
     stack.worker.start()
     for bill_id in (told, left_alone):
-        closed = integrator.bill_when(bill_id, "closed", within_s=60)
+        closed = integrator.bill_when(bill_id, "closed")
         assert (closed["close_reason"], closed["effective_at"]) == ("manual", closed["close_requested_at"])
     agree(told, left_alone)
 
@@ -116,7 +116,7 @@ def test_a_key_means_the_same_after_a_close_and_a_restart_of_everything(
     close_key = str(uuid4())
     closed = integrator.post(f"/bills/{bill_id}/close", None, close_key)
     assert closed.status_code in {200, 202}
-    integrator.bill_when(bill_id, "closed", within_s=30)
+    integrator.bill_when(bill_id, "closed")
 
     for program in (stack.web, stack.worker):
         program.kill()

@@ -19,6 +19,7 @@ from embedded.temporal import Temporal
 from tests.support.agreement import Staff
 from tests.support.integrator import HUNG, PATH, Integrator
 from tests.support.stack import Stack, without_postgres, without_temporal
+from tests.support.stopwatch import stopwatch
 from tests.system.conftest import AssertAgree
 
 OUTAGE_S = 20
@@ -31,11 +32,11 @@ def test_a_database_that_refuses_connections_for_twenty_seconds(
     bill_ids = [integrator.opened() for _ in range(2)]
     stop = threading.Event()
     refusals: list[requests.Response] = []
-    slowest_s = [0.0]
+    took_s: list[float] = []
 
     def add_until_stopped(number: int) -> None:
         while not stop.is_set():
-            answer, failures = repeated_until_acknowledged(integrator, bill_ids[number % 2], slowest_s)
+            answer, failures = repeated_until_acknowledged(integrator, bill_ids[number % 2], took_s)
             assert answer.status_code == 200
             refusals.extend(failures)
 
@@ -47,7 +48,7 @@ def test_a_database_that_refuses_connections_for_twenty_seconds(
         back_since = time.monotonic()
         items_before = len(integrator.acknowledged[bill_ids[0]])
         while len(integrator.acknowledged[bill_ids[0]]) < items_before + 20:
-            assert time.monotonic() < back_since + 15, "nobody adds though the database is back"
+            assert time.monotonic() < back_since + 60, "nobody adds though the database is back"
             time.sleep(0.1)
         stop.set()
         for added in adding:
@@ -56,18 +57,17 @@ def test_a_database_that_refuses_connections_for_twenty_seconds(
     assert len(refusals) > CLIENTS
     for refusal in refusals:
         assert_says_unavailable(refusal)
-    assert slowest_s[0] < 5
+    assert max(took_s) < 5
     agree(*bill_ids)
 
 
 def repeated_until_acknowledged(
-    integrator: Integrator, bill_id: str, slowest_s: list[float]
+    integrator: Integrator, bill_id: str, took_s: list[float]
 ) -> tuple[requests.Response, list[requests.Response]]:
     key, failures = str(uuid4()), []
     while True:
-        began = time.monotonic()
-        answer = integrator.add(bill_id, key)
-        slowest_s[0] = max(slowest_s[0], time.monotonic() - began)
+        answer, seconds = timed(lambda: integrator.add(bill_id, key))
+        took_s.append(seconds)
         if answer.ok:
             return answer, failures
         failures.append(answer)
@@ -132,8 +132,9 @@ def test_a_restart_of_the_database_between_requests_goes_unnoticed(
 
 
 def timed(call: Callable[[], requests.Response]) -> tuple[requests.Response, float]:
-    began = time.monotonic()
-    return call(), time.monotonic() - began
+    with stopwatch() as took:
+        answer = call()
+    return answer, took.s
 
 
 def test_with_temporal_off_everything_goes_on_and_the_workflows_catch_up(
@@ -156,7 +157,7 @@ def test_with_temporal_off_everything_goes_on_and_the_workflows_catch_up(
         assert integrator.asked_to_close(opened[2]).status_code == 202
         # What concerns money needs the database alone.
         for bill_id in opened[1:3]:
-            integrator.bill_when(bill_id, "closed", within_s=30)
+            integrator.bill_when(bill_id, "closed")
         item = item_of_request(integrator, stored)
         integrator.acknowledged[opened[0]].append(item)
 
@@ -188,7 +189,7 @@ def asked_without_waiting(integrator: Integrator, bill_id: str) -> str:
 
 def item_of_request(integrator: Integrator, path: str) -> dict[str, Any]:
     """The sweep decides what no workflow took up."""
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 60
     while (request := integrator.get(path).json()["data"])["state"] == "pending":
         assert time.monotonic() < deadline
         time.sleep(0.1)
@@ -200,12 +201,13 @@ def item_of_request(integrator: Integrator, path: str) -> dict[str, Any]:
 def test_readiness_names_what_is_missing_and_recovers_by_itself(
     stack: Stack, postgres: Postgres, temporal: Temporal
 ) -> None:
+    recovered(stack)
     assert readiness(stack) == (200, {"status": "ok", "database": "ok", "temporal": "ok", "worker": "ok"})
 
     with without_postgres(postgres, stack):
         status, state = readiness(stack)
         assert (status, state["status"], state["database"]) == (503, "failed", "failed")
-        assert requests.get(f"{stack.url}/healthz", timeout=5).status_code == 200
+        assert requests.get(f"{stack.url}/healthz", timeout=20).status_code == 200
     recovered(stack)
 
     with without_temporal(temporal):
@@ -224,7 +226,7 @@ def test_readiness_names_what_is_missing_and_recovers_by_itself(
 
 
 def readiness(stack: Stack, query: str = "") -> tuple[int, dict[str, str]]:
-    answer, took_s = timed(lambda: requests.get(f"{stack.url}/readyz{query}", timeout=10))
+    answer, took_s = timed(lambda: requests.get(f"{stack.url}/readyz{query}", timeout=20))
     assert took_s < 5
     state = answer.json()
     assert state.pop("signal_lag_s") >= 0
@@ -232,7 +234,7 @@ def readiness(stack: Stack, query: str = "") -> tuple[int, dict[str, str]]:
 
 
 def recovered(stack: Stack) -> None:
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 60
     while readiness(stack, "?strict=1")[0] != 200:
         assert time.monotonic() < deadline, readiness(stack)
         time.sleep(0.2)

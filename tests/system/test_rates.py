@@ -18,6 +18,7 @@ from billing.origin import by_the_system
 from tests.support.integrator import Integrator
 from tests.support.rates_provider import BEHAVIOURS, RatesProvider
 from tests.support.stack import Stack
+from tests.support.stopwatch import stopwatch
 from tests.system.conftest import AssertAgree
 from webapp.identity import api_keys
 from webapp.identity.roles import Role
@@ -50,10 +51,15 @@ def environment(provider: RatesProvider) -> dict[str, str]:
 
 @pytest.fixture
 def refresh(stack: Stack, provider: RatesProvider, monkeypatch: pytest.MonkeyPatch) -> Iterator[Refresh]:
-    """One attempt, as the sweep makes it but for its patience, which is half a second here."""
-    monkeypatch.setattr(refreshing, "OpenExchangeRates", partial(OpenExchangeRates, deadline_s=0.5))
+    """One attempt, as the sweep makes it but for its patience: half a second with what never ends."""
+
+    def refresh_() -> str:
+        client = partial(OpenExchangeRates, deadline_s=0.5 if provider.is_endless else 60)
+        monkeypatch.setattr(refreshing, "OpenExchangeRates", client)
+        return refreshing.refresh(stack.engine, stack.settings, by_the_system("test"))
+
     provider.behave("normally")
-    yield lambda: refreshing.refresh(stack.engine, stack.settings, by_the_system("test"))
+    yield refresh_
     provider.behave("normally")
 
 
@@ -84,11 +90,11 @@ def test_whatever_the_provider_does_the_last_good_rates_stay_and_nobody_waits(
     def bill_until_stopped() -> None:
         nonlocal slowest_s
         while not stop.is_set():
-            began = time.monotonic()
-            bill_ids.append(bill_id := integrator.opened())
-            integrator.added(bill_id)
-            assert integrator.asked_to_close(bill_id).status_code in {200, 202}
-            slowest_s = max(slowest_s, time.monotonic() - began)
+            with stopwatch() as took:
+                bill_ids.append(bill_id := integrator.opened())
+                integrator.added(bill_id)
+                assert integrator.asked_to_close(bill_id).status_code in {200, 202}
+            slowest_s = max(slowest_s, took.s)
             stop.wait(0.2)
 
     billing = threading.Thread(target=bill_until_stopped)
@@ -110,7 +116,7 @@ def test_whatever_the_provider_does_the_last_good_rates_stay_and_nobody_waits(
     assert before is not None
     assert shown_rates(integrator)["snapshot_id"] == str(before.id)
     for bill_id in bill_ids:
-        assert integrator.bill_when(bill_id, "closed", within_s=30)["rates"]["snapshot_id"] == str(before.id)
+        assert integrator.bill_when(bill_id, "closed")["rates"]["snapshot_id"] == str(before.id)
     agree(*bill_ids)
 
 
@@ -180,7 +186,7 @@ def test_the_running_worker_refreshes_rates_by_itself(
     time.sleep(1)
     stack.worker.start(RATES_REFRESH_SECONDS="1")
     try:
-        deadline = time.monotonic() + 15
+        deadline = time.monotonic() + 60
         while integrator.get("/rates").json()["data"]["rates"]["GBP"] != "0.7777":
             assert time.monotonic() < deadline
             time.sleep(0.2)

@@ -2,59 +2,38 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from uuid import UUID
 
-from flask import Response, request, url_for
+from flask import Response, current_app, request, url_for
 from flask.typing import ResponseReturnValue
 
 from billing.ledger import links, seller
 from billing.ledger.links import ShareLink
 from webapp.customer.blueprint import NOTICES, customer, notice, render
+from webapp.customer.followed import CustomerView
+from webapp.customer.showing import LINES_A_PAGE, context
 from webapp.customer.tokens import link_id_of
 from webapp.documents import document
 from webapp.documents.answers import csv_answer, pdf_answer
 from webapp.documents.document import Document
 from webapp.documents.pdf import MOST_LINES, TakesTooLong, TooManyLines
 from webapp.identity.access import public
+from webapp.live.bounds import PER_LINK
 from webapp.live.streams import stream
+from webapp.live.watches import Link
 from webapp.pages.inputs import position
-from webapp.pages.shown import offered_currencies
 from webapp.system import system
 
-LINES_A_PAGE = 100
-STREAMS_A_LINK = 8
+LONGEST_CODE = 8
 TOO_LONG = ("This bill is too long for a PDF", f"It has more than {MOST_LINES:,} lines. The CSV file has all of them.")
 TOO_SLOW = ("This PDF takes too long to make", "The CSV file has all lines of the bill.")
 EVERY_OTHER_METHOD = ["POST", "PUT", "PATCH", "DELETE"]
 
 
-@dataclass(frozen=True, slots=True)
-class Spread:
-    """Which lines a page shows; positions count from 1 without gaps, so that every page has its address."""
-
-    first: int
-    last: int
-    count: int
-
-    @property
-    def previous(self) -> int | None:
-        """After which position the page before begins."""
-        return max(0, self.first - 1 - LINES_A_PAGE) if self.first > 1 else None
-
-    @property
-    def next(self) -> int | None:
-        return self.last if 0 < self.last < self.count else None
-
-    @property
-    def is_whole(self) -> bool:
-        return self.previous is None and self.next is None
-
-
 @customer.get("/<token>")
 @public
 def show_bill(token: str) -> ResponseReturnValue:
-    return _rendered("customer/show.html", token, _document(_link(token)))
+    return render("customer/show.html", **context(system(), token, _document(_link(token)), after=_after()))
 
 
 @customer.get("/<token>/changes")
@@ -67,8 +46,9 @@ def show_changes(token: str) -> ResponseReturnValue:
     document_ = _document(link)
     if document_.seen == request.args.get("seen"):
         return Response(status=204)
-    response = _rendered("customer/changes.html", token, document_)
-    code, after = document_.conversion.to.code, position(request.args, "after") or None
+    known = position(request.args, "newest") or 0
+    response = render("customer/changes.html", **context(system(), token, document_, after=_after(), known=known))
+    code, after = document_.conversion.to.code, _after() or None
     response.headers["HX-Replace-Url"] = url_for("customer.show_bill", token=token, currency=code, after=after)
     return response
 
@@ -80,21 +60,17 @@ def _is_seen(bill_id: UUID) -> bool:
     standing = here.live.standing(bill_id, at_least=position(asked, "told") or 0)
     if standing.is_closed:
         return False
-    return asked.get("seen") == document.seen_of(here, bill_id, standing, asked.get("currency", ""))
+    return asked.get("seen") == document.seen_of(here, standing, asked.get("currency", ""))
 
 
 @customer.get("/<token>/stream")
 @public
 def show_stream(token: str) -> ResponseReturnValue:
-    """Says that there are changes, until the link is revoked."""
-    link, here = _link(token), system()
-    return stream(
-        here,
-        link.bill_id,
-        viewer=f"link:{link.id}",
-        per_viewer=STREAMS_A_LINK,
-        may_watch=lambda: links.is_live(here.engine, link.id),
-    )
+    """What changes on the bill as a page shows it, until the link is revoked."""
+    link, app = _link(token), current_app._get_current_object()  # type: ignore[attr-defined]
+    currency = request.args.get("currency", "")[:LONGEST_CODE]
+    view = CustomerView(link.bill_id, link.id, token, currency, _after(), system(), app)
+    return stream(system().live, view, viewer=Link(link.id), per_viewer=PER_LINK)
 
 
 @customer.get("/<token>/bill.pdf")
@@ -148,23 +124,12 @@ def _document(link: ShareLink) -> Document:
         system(),
         link.bill_id,
         currency=request.args.get("currency"),
-        after=position(request.args, "after") or 0,
+        after=_after(),
         limit=LINES_A_PAGE,
         fresh_after=position(request.args, "newest"),
     )
 
 
-def _rendered(template: str, token: str, document_: Document) -> Response:
-    return render(
-        template,
-        token=token,
-        document=document_,
-        spread=_spread(document_),
-        currencies=offered_currencies(system(), document_.bill),
-        most_lines=MOST_LINES,
-    )
-
-
-def _spread(of: Document) -> Spread:
-    first, last = (of.lines[0].item.position, of.lines[-1].item.position) if of.lines else (0, 0)
-    return Spread(first, last, of.bill.item_count)
+def _after() -> int:
+    """Lines after which position the page shows."""
+    return position(request.args, "after") or 0

@@ -87,11 +87,11 @@ class Document:
         return f"bill-{self.bill.number}" if self.bill.number else f"open-bill-{self.bill.id}"
 
 
-def seen_of(system: System, bill_id: UUID, standing: Standing, currency: str) -> str:
+def seen_of(system: System, standing: Standing, currency: str) -> str:
     """`Document.seen` of a bill that isn't closed, known without reading it."""
     rates = system.rates.current()
     state = _standing(standing.status, standing.period_end, rates.as_of)
-    return _seen(standing.version, rates, state, currency, documents.names_version(system.engine, bill_id))
+    return _seen(standing.version, rates, state, currency, standing.names)
 
 
 def _seen(version: int, rates: RatesInUse, standing: str, currency: str, names: str) -> str:

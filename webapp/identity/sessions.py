@@ -6,7 +6,7 @@ begins a session under a new token: one that somebody planted, or saw before, op
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -16,7 +16,7 @@ from flask import session
 from sqlalchemy import Engine, delete, insert, select, text
 
 from billing.errors import NotFound
-from billing.ledger.database import single_statement, transaction
+from billing.ledger.database import rows, single_statement, transaction
 from billing.origin import Actor, ActorKind
 from webapp.identity.caller import Caller
 from webapp.identity.roles import Role
@@ -129,6 +129,18 @@ def authenticate(
     must_enrol = user.method == Method.PASSWORD and not user.has_factor and require_totp.concerns(role)
     actor = Actor(ActorKind.USER, str(user.id), user.email)
     return Caller(user.id, actor, role, session_id=user.session_id, must_enrol=must_enrol)
+
+
+_STANDING = """
+    SELECT s.id, u.role FROM sessions s JOIN users u ON u.id = s.user_id
+    WHERE s.id = ANY(%s) AND u.disabled_at IS NULL AND NOT s.awaits_code
+      AND s.expires_at > clock_timestamp() AND s.last_seen_at > clock_timestamp() - %s
+"""
+
+
+def roles(engine: Engine, session_ids: Collection[UUID]) -> Mapping[UUID, Role]:
+    """Of those of these sessions that stand: asked for open pages, so that it is no sighting."""
+    return {row.id: Role(row.role) for row in rows(engine, _STANDING, (list(session_ids), IDLE))}
 
 
 def halfway(engine: Engine) -> Caller | None:

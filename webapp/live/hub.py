@@ -1,4 +1,4 @@
-"""Who watches which bill in this process, and the one thread that looks for all of them."""
+"""Who watches which bill in this process, within bounds; one thread looks and speaks for all of them."""
 
 from __future__ import annotations
 
@@ -6,85 +6,113 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping
-from queue import Empty, SimpleQueue
 from uuid import UUID
 
 import structlog
 
 from billing.errors import BillNotFound
 from billing.ledger.standings import Standing
+from webapp.live.audience import Audience
+from webapp.live.bell import Neighbours
+from webapp.live.outlets import Outlet
+from webapp.live.pace import Pace
+from webapp.live.speaker import Speaker
+from webapp.live.views import View
+from webapp.live.watches import Viewer, Watch
 
 log = structlog.get_logger(__name__)
 
 Read = Callable[[Collection[UUID]], Mapping[UUID, Standing]]
+Admit = Callable[[Collection[Viewer]], Collection[Viewer]]
 
-LOOK_EVERY_S = 0.25
 # What the thread read serves others no longer than this.
-FRESH_FOR_S = 2 * LOOK_EVERY_S
+FRESH_FOR_S = 0.5
 
 
 class TooManyStreams(Exception):
-    """The process has no thread to spare for another stream, or this viewer has its share."""
-
-
-class Watch:
-    """One stream's ear: what it is told, in order. It ends once, whoever ends it."""
-
-    def __init__(self, hub: Hub, bill_id: UUID, viewer: str) -> None:
-        self.bill_id = bill_id
-        self.viewer = viewer
-        self.told: Standing | None = None
-        self.ended = False
-        self._hub = hub
-        self._news: SimpleQueue[Standing | None] = SimpleQueue()
-
-    def next(self, within_s: float) -> Standing | None:
-        """How the bill stands now that something changed; None when nothing did in that time, or the watch ended."""
-        try:
-            return self._news.get(timeout=within_s)
-        except Empty:
-            return None
-
-    def tell(self, standing: Standing) -> None:
-        if self.told is None or (standing.changes, standing.rates) != (self.told.changes, self.told.rates):
-            self.told = standing
-            self._news.put(standing)
-
-    def end(self) -> None:
-        self.ended = True
-        self._news.put(None)
-        self._hub.forget(self)
+    """The process has no room for another stream, or this viewer has its share."""
 
 
 class Hub:
-    """`most`: how many streams the process may hold. Nothing runs while nobody watches."""
+    """`most`: how many streams the process may hold; `most_threads`: how many of them may hold a thread. `admit`: which
+    of these viewers may still watch. Nothing runs while nobody watches."""
 
-    def __init__(self, read: Read, *, most: int) -> None:
-        self._read = read
-        self._most = most
+    def __init__(self, read: Read, admit: Admit, *, most: int, most_threads: int) -> None:
+        self.read = read
+        self.admit = admit
+        self.pace = Pace()
+        self.is_stopping: Callable[[], bool] = lambda: False
+        self._most, self._most_threads = most, most_threads
         self._lock = threading.Lock()
         self._watches: set[Watch] = set()
-        self._reader: threading.Thread | None = None
+        self._viewers: Counter[Viewer] = Counter()
+        self._threads = 0
+        self._audiences: dict[View, Audience] = {}
+        self._bills: Counter[UUID] = Counter()
+        self._speaker: Speaker | None = None
         self._seen: Mapping[UUID, Standing] = {}
         self._seen_at_s = 0.0
-        self._is_stopping: Callable[[], bool] = lambda: False
+        self._neighbours: Neighbours | None = None
+        self._place = 0
 
-    def watch(self, bill_id: UUID, *, viewer: str, per_viewer: int) -> Watch:
-        """Raises TooManyStreams, at once. Whoever gets one must end it."""
+    def live_beside(self, neighbours: Neighbours, place: int) -> None:
+        """Before anybody watches: this process rings those beside it, and is rung by them."""
+        self._neighbours, self._place = neighbours, place
+        neighbours.hang_out(place, ())
+
+    def watch(self, view: View, *, viewer: Viewer, per_viewer: int, holds_thread: bool) -> Watch:
+        """Raises TooManyStreams, at once. Whoever gets one must end it, or give it an outlet."""
         with self._lock:
-            viewers = Counter(watch.viewer for watch in self._watches)
-            if self._is_stopping() or viewers.total() >= self._most or viewers[viewer] >= per_viewer:
+            no_thread = holds_thread and self._threads >= self._most_threads
+            is_full = self._viewers[viewer] >= per_viewer or len(self._watches) >= self._most
+            if self.is_stopping() or no_thread or is_full:
                 raise TooManyStreams
-            watch = Watch(self, bill_id, viewer)
+            watch = Watch(view, viewer, holds_thread=holds_thread)
             self._watches.add(watch)
-            if self._reader is None:
-                self._reader = threading.Thread(target=self._look, name="live", daemon=True)
-                self._reader.start()
+            self._viewers[viewer] += 1
+            self._threads += holds_thread
+            self._bills[view.bill_id] += 1
+            self._hang_out()
+            self._audiences.setdefault(view, Audience(view)).watches.add(watch)
+            if self._speaker is None:
+                self._speaker = Speaker(self, self._hang_out().bell(self._place))
+                self._speaker.start()
             return watch
 
-    def forget(self, watch: Watch) -> None:
+    def listen(self, watch: Watch, outlet: Outlet) -> None:
+        """From now on the watch is spoken to."""
         with self._lock:
-            self._watches.discard(watch)
+            if self._speaker is None or watch not in self._watches:
+                outlet.end()
+            else:
+                self._speaker.meet(watch, outlet)
+
+    def end(self, watch: Watch) -> None:
+        """Its place is free again. Said again, it changes nothing."""
+        with self._lock:
+            if watch not in self._watches:
+                return
+            self._watches.remove(watch)
+            self._threads -= watch.holds_thread
+            self._viewers -= Counter((watch.viewer,))
+            self._bills -= Counter((watch.view.bill_id,))
+            self._hang_out()
+            audience = self._audiences[watch.view]
+            audience.watches.remove(watch)
+            if not audience.watches:
+                del self._audiences[watch.view]
+
+    def changed(self, bill_id: UUID) -> None:
+        """Something about the bill was committed here. Costs next to nothing where nobody watches it."""
+        if self._neighbours is not None:
+            self._neighbours.ring(bill_id)
+
+    def _hang_out(self) -> Neighbours:
+        """Says which bills are watched here."""
+        if self._neighbours is None:
+            self._neighbours = Neighbours(1)
+        self._neighbours.hang_out(self._place, self._bills)
+        return self._neighbours
 
     def standing(self, bill_id: UUID, *, at_least: int = 0) -> Standing:
         """How a bill stands, asked of the database only when nobody here watches the bill, or when the caller has
@@ -92,53 +120,50 @@ class Hub:
         seen, seen_at_s = self._seen.get(bill_id), self._seen_at_s
         if seen is not None and seen.changes >= at_least and time.monotonic() - seen_at_s < FRESH_FOR_S:
             return seen
-        found = self._read([bill_id]).get(bill_id)
+        found = self.read([bill_id]).get(bill_id)
         if found is None:
             raise BillNotFound
         return found
 
+    def look(self) -> Mapping[UUID, Standing]:
+        """At all watched bills."""
+        began_s = time.monotonic()
+        with self._lock:
+            watched = list(self._bills)
+        self._seen = self.read(watched)
+        self._seen_at_s = began_s
+        return self._seen
+
     def stop_when(self, is_stopping: Callable[[], bool]) -> None:
         """How the server says that the process is about to end: streams end then, and none begins."""
-        self._is_stopping = is_stopping
-
-    def end_all(self) -> None:
-        with self._lock:
-            watches = list(self._watches)
-        for watch in watches:
-            watch.end()
+        self.is_stopping = is_stopping
 
     def count(self) -> int:
         with self._lock:
             return len(self._watches)
 
-    def _look(self) -> None:
-        """Until nobody watches any more. A failure ends all streams, so that no page says it is live."""
-        try:
-            while watches := self._watches_or_end():
-                began_s = time.monotonic()
-                self._seen = self._read({watch.bill_id for watch in watches})
-                self._seen_at_s = began_s
-                for watch in watches:
-                    self._tell(watch)
-                time.sleep(LOOK_EVERY_S)
-        except Exception as error:
-            log.warning("live_reader_failed", error=type(error).__qualname__)
-            with self._lock:
-                self._reader = None
-            self.end_all()
-
-    def _watches_or_end(self) -> list[Watch]:
-        if self._is_stopping():
-            self.end_all()
+    def watches(self) -> list[Watch]:
         with self._lock:
-            if not self._watches:
-                self._reader = None
-                self._seen = {}
             return list(self._watches)
 
-    def _tell(self, watch: Watch) -> None:
-        standing = self._seen.get(watch.bill_id)
-        if standing is None:
-            watch.end()
-        else:
-            watch.tell(standing)
+    def audiences(self) -> list[tuple[Audience, list[Watch]]]:
+        with self._lock:
+            return [(audience, list(audience.watches)) for audience in self._audiences.values()]
+
+    def audience_of(self, watch: Watch) -> Audience | None:
+        with self._lock:
+            return self._audiences.get(watch.view) if watch in self._watches else None
+
+    def may_rest(self, speaker: Speaker) -> bool:
+        """Whether nobody watches any more: then another thread begins with the next that does."""
+        with self._lock:
+            if not self._watches and self._speaker is speaker:
+                self._speaker, self._seen = None, {}
+            return self._speaker is not speaker
+
+    def failed(self, speaker: Speaker) -> list[Watch]:
+        """Who was left alone."""
+        with self._lock:
+            if self._speaker is speaker:
+                self._speaker = None
+            return list(self._watches)

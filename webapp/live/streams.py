@@ -1,93 +1,85 @@
-"""A bill's changes as Server-Sent Events. A stream says that something changed; what, the page asks for itself.
+"""A bill's changes as Server-Sent Events: what they are, webapp/live/views.py says.
 
-`change` carries how often the bill and its links have changed and comes first as soon as the stream stands, so that a
-page misses nothing that happened since it was rendered. `alive` comes every few seconds: a browser tells no script of a
-comment.
+A stream holds no thread where its connection can be taken over from the server, and one elsewhere.
 """
 
 from __future__ import annotations
 
 import select
 import socket
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterable, Iterator
 from random import randint
-from uuid import UUID
+from typing import TYPE_CHECKING, Any
 
 from flask import Response, request
 
-from billing.errors import Unavailable
-from webapp.live.hub import TooManyStreams, Watch
-from webapp.system import System
+from webapp.live.hub import Hub, TooManyStreams
+from webapp.live.outlets import Connection, Listening, can_be_taken_over, head_of, taken_over
+from webapp.live.views import View
+from webapp.live.watches import Viewer, Watch
 
-HEARTBEAT_S = 5.0
-# How soon a browser that hung up is noticed; a session that ended, or a link that was revoked.
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIEnvironment
+
+# How soon a thread that holds a stream notices that its browser hung up.
 LOOK_FOR_BROWSER_S = 1.0
-ASK_AGAIN_S = 8.0
-# Then the browser comes again by itself, perhaps to another process.
-LONGEST_S = 600.0
 RETRY_AFTER_S = 20
 
 
-def stream(
-    system: System,
-    bill_id: UUID,
-    *,
-    viewer: str,
-    per_viewer: int,
-    may_watch: Callable[[], bool] | None = None,
-) -> Response:
+def stream(hub: Hub, view: View, *, viewer: Viewer, per_viewer: int) -> Response:
     """The answer to a request for a bill's stream. Raises BillNotFound.
 
-    `viewer` names whose streams count together, `per_viewer` how many they may be in this process. `may_watch` is
-    asked again every few seconds, outside of the request; without it the stream ends then, and the browser asks.
-    429 when there are too many, 204 for a closed bill, after which browsers don't ask again.
+    `viewer` is whose streams count together and who may watch for how long, `per_viewer` how many they may have in
+    this process. 429 when there are too many, 204 for a closed bill, after which browsers don't ask again.
     """
+    if hub.standing(view.bill_id).is_closed:
+        return Response(status=204)
+    if request.method == "HEAD":
+        return Response(mimetype="text/event-stream")
+    by_thread = not can_be_taken_over(request.environ)
     try:
-        watch = system.live.watch(bill_id, viewer=viewer, per_viewer=per_viewer)
+        watch = hub.watch(view, viewer=viewer, per_viewer=per_viewer, holds_thread=by_thread)
     except TooManyStreams:
         return Response(status=429, headers={"Retry-After": str(RETRY_AFTER_S)})
-    try:
-        standing = system.live.standing(bill_id)
-    except BaseException:
-        watch.end()
-        raise
-    if standing.is_closed:
-        watch.end()
-        return Response(status=204)
-    connection = request.environ.get("gunicorn.socket") or request.environ.get("werkzeug.socket")
-    response = Response(_said(watch, may_watch, connection), mimetype="text/event-stream")
+    # Not all at once after a restart.
+    first = f"retry: {randint(500, 1500)}\n\n"  # noqa: S311 - spreads, hides nothing
+    response = _held(hub, watch, first) if by_thread else _Handed(hub, watch, first)
     response.headers["X-Accel-Buffering"] = "no"  # nginx would keep it back
-    response.call_on_close(watch.end)
     return response
 
 
-def _said(watch: Watch, may_watch: Callable[[], bool] | None, connection: socket.socket | None) -> Iterator[str]:
-    # Not all at once after a restart.
-    yield f"retry: {randint(500, 1500)}\n\n"  # noqa: S311 - spreads, hides nothing
-    began_s = said_s = asked_s = time.monotonic()
-    while not watch.ended and not _hung_up(connection):
-        standing = watch.next(LOOK_FOR_BROWSER_S)
-        now_s = time.monotonic()
-        if standing is not None:
-            yield f"event: change\ndata: {standing.changes}\n\n"
-            said_s = now_s
-        elif now_s - said_s >= HEARTBEAT_S:
-            yield "event: alive\ndata:\n\n"
-            said_s = now_s
-        if now_s - asked_s >= ASK_AGAIN_S:
-            if not _may_still(may_watch):
-                return
-            asked_s = now_s
-        if now_s - began_s >= LONGEST_S or (standing is not None and standing.is_closed):
+class _Handed(Response):
+    """Goes out, with all that every answer carries, over the connection that was taken from the server."""
+
+    def __init__(self, hub: Hub, watch: Watch, first: str) -> None:
+        super().__init__(mimetype="text/event-stream")
+        self._hub, self._watch, self._first = hub, watch, first
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        headers = [one for one in self.get_wsgi_headers(environ) if one[0] != "Content-Length"]
+        head = head_of(self.status, headers) + self._first.encode()
+        self._hub.listen(self._watch, Connection(taken_over(environ), head))
+        # To a server that finds its browser gone.
+        start_response(self.status, headers)
+        return ()
+
+
+def _held(hub: Hub, watch: Watch, first: str) -> Response:
+    outlet = Listening()
+    hub.listen(watch, outlet)
+    connection = request.environ.get("gunicorn.socket") or request.environ.get("werkzeug.socket")
+    response = Response(_heard(outlet, connection, first), mimetype="text/event-stream")
+    response.call_on_close(lambda: hub.end(watch))
+    return response
+
+
+def _heard(outlet: Listening, connection: Any, first: str) -> Iterator[bytes]:
+    yield first.encode()
+    while (words := outlet.heard(LOOK_FOR_BROWSER_S)) is not None:
+        if _hung_up(connection):
             return
-
-
-def _may_still(may_watch: Callable[[], bool] | None) -> bool:
-    try:
-        return may_watch is not None and may_watch()
-    except Unavailable:
-        return False
+        if words:
+            yield words
 
 
 def _hung_up(connection: socket.socket | None) -> bool:

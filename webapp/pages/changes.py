@@ -1,7 +1,7 @@
 """What changed on a bill since a page was rendered: the fragments that bring the page up to date.
 
-An open page asks when its stream says that something changed, or every second without one; every answer to a change
-made on the page brings the same, so that there is one way in which a page follows its bill.
+An open page hears it from its stream (webapp/pages/streams.py), or asks every second without one; every answer to a
+change made on the page brings the same, so that there is one way in which a page follows its bill.
 """
 
 from __future__ import annotations
@@ -11,19 +11,18 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from flask import Response, copy_current_request_context, g, request
+from flask import Response, request
 from flask.typing import ResponseReturnValue
 
 from billing.bill import Bill, LineItem
 from billing.ledger import timeline
 from billing.ledger.events import Event
+from billing.ledger.following import Additions
 from billing.ledger.timeline import Place
 from webapp import queries
-from webapp.identity import sessions
 from webapp.identity.access import allow, asked_by_itself
 from webapp.identity.roles import Role
 from webapp.live.seen import seen_of
-from webapp.live.streams import stream
 from webapp.pages.blueprint import pages
 from webapp.pages.ids import parse_bill_id
 from webapp.pages.inputs import position
@@ -32,16 +31,13 @@ from webapp.pages.shown import (
     EVENTS_SHOWN,
     ITEMS_SHOWN,
     ShownBill,
+    ShownItem,
     reversed_items,
     shown_bill,
     shown_events,
     shown_items,
 )
 from webapp.system import System, system
-
-# Of one browser in one process: browsers open six connections a host, and the pages need some.
-STREAMS_PER_SESSION = 2
-
 
 @dataclass(frozen=True, slots=True)
 class PageState:
@@ -86,21 +82,6 @@ def _is_seen(system: System, bill_id: UUID, state: PageState) -> bool:
     return state.seen == seen_of(standing, queries.current_rates(system), state.currency or "")
 
 
-@pages.get("/bills/<bill_id>/stream")
-@allow(Role.VIEWER)
-@asked_by_itself
-def stream_changes(bill_id: str) -> ResponseReturnValue:
-    """Says that the bill changed, for as long as the session lasts."""
-    found = system()
-
-    @copy_current_request_context
-    def may_watch() -> bool:
-        return sessions.authenticate(found.engine, is_sighting=False) is not None
-
-    viewer = f"session:{g.caller.session_id}"
-    return stream(found, parse_bill_id(bill_id), viewer=viewer, per_viewer=STREAMS_PER_SESSION, may_watch=may_watch)
-
-
 def changes(system: System, bill: Bill, state: PageState) -> dict[str, Any]:
     """For `bills/changes.html` and `line_items/added.html`: the page has all of it after the swap, nothing twice."""
     items, items_swap = _new_items(system, bill, state)
@@ -116,6 +97,24 @@ def changes(system: System, bill: Bill, state: PageState) -> dict[str, Any]:
         "new_events": events,
         "older_events": older_events,
         "events_swap": events_swap,
+    }
+
+
+def changes_of_additions(system: System, found: Additions, state: PageState) -> dict[str, Any]:
+    """The same, where nothing was taken back and nothing shared, of what was read for many pages at once."""
+    bill = found.bill
+    lacks_more = bill.item_count - state.newest > ITEMS_SHOWN
+    many_events = bill.version - state.version > EVENTS_SHOWN
+    shown = shown_bill(system, bill, state.currency, links=found.links)
+    events, older = shown_events(system, bill) if many_events else (found.events, None)
+    return {
+        "shown": shown,
+        "new_items": [ShownItem(item, None, found.authors.get(item.added_in_version), True) for item in found.items],
+        "items_swap": "innerHTML" if lacks_more else "afterbegin",
+        "taken_back": [],
+        "new_events": events,
+        "older_events": older,
+        "events_swap": "innerHTML" if many_events else "afterbegin",
     }
 
 

@@ -6,6 +6,7 @@ from functools import singledispatch
 
 from billing.bill import Bill, Customer, LineItem
 from billing.ledger.events import Event
+from billing.ledger.findings import Finding
 from billing.ledger.links import ShareLink
 
 
@@ -47,3 +48,8 @@ def _(customer: Customer) -> str:
 @_name.register
 def _(link: ShareLink) -> str:
     return f"link-{link.id}"
+
+
+@_name.register
+def _(finding: Finding) -> str:
+    return f"finding-{finding.id}"

@@ -14,6 +14,7 @@ from webapp.attention import Attention
 from webapp.identity.caller import current_caller
 from webapp.identity.roles import Role
 from webapp.pages.element_ids import element_id
+from webapp.pages.elements import ELEMENTS
 from webapp.pages.event_words import event_words
 from webapp.pages.keys import is_allowed, shortcuts
 from webapp.pages.titles import period_title
@@ -28,6 +29,8 @@ def register(pages: Blueprint) -> None:
     pages.add_app_template_global(element_id)
     pages.add_app_template_global(asset_url)
     pages.add_app_template_global(font_name)
+    # Not by context: what is imported from a template has none.
+    pages.record_once(lambda state: state.app.jinja_env.globals.update(elements=ELEMENTS))
     pages.app_context_processor(_caller)
 
 
@@ -48,18 +51,15 @@ def sections() -> list[Section]:
     if not is_allowed("pages.home"):
         return []
     attention = _attention()
-    open_bills, concerns = (attention.open_bills, len(attention.concerns)) if attention else (0, 0)
-    parts = [
+    open_bills, concerns = (attention.open_bills, attention.count) if attention else (0, 0)
+    return [
         Section(url_for("pages.home"), "", "Overview"),
         Section(url_for("pages.list_bills"), "bills", "Bills", open_bills, "open"),
         Section(url_for("pages.list_customers"), "customers", "Customers"),
         Section(url_for("pages.show_rates"), "rates", "Rates"),
+        Section(url_for("pages.show_attention"), "attention", "Needs attention", concerns, is_warning=True),
         Section(url_for("pages.show_settings"), "settings", "Settings"),
     ]
-    if concerns:
-        address = url_for("pages.home", _anchor="attention")
-        parts.insert(4, Section(address, None, "Needs attention", concerns, is_warning=True))
-    return parts
 
 
 def _attention() -> Attention | None:

@@ -32,6 +32,7 @@ SHORTCUTS = (
     Shortcut("g b", "Bills", "pages.list_bills"),
     Shortcut("g c", "Customers", "pages.list_customers"),
     Shortcut("g r", "Rates", "pages.show_rates"),
+    Shortcut("g a", "Needs attention", "pages.show_attention"),
     Shortcut("g s", "Settings", "pages.show_settings"),
     Shortcut("j", "Next row of a list; Enter opens it"),
     Shortcut("k", "Row before"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from webapp.pages import (
     api_keys,
+    attention,
     bill,
     bill_export,
     bills,
@@ -33,6 +34,7 @@ from webapp.pages import (
     settings,
     shares,
     shortcuts,
+    streams,
     users,
     workflows,
 )
@@ -40,6 +42,7 @@ from webapp.pages.blueprint import pages
 
 __all__ = [
     "api_keys",
+    "attention",
     "bill",
     "bill_export",
     "bills",
@@ -70,6 +73,7 @@ __all__ = [
     "settings",
     "shares",
     "shortcuts",
+    "streams",
     "users",
     "workflows",
 ]

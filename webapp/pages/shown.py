@@ -102,9 +102,10 @@ class ShownBill:
         return seen(self.bill.version, self.links, self.totals.rates, self.closes_in, self.totals.conversion.to.code)
 
 
-def shown_bill(system: System, bill: Bill, currency: str | None) -> ShownBill:
-    """Raises UnsupportedCurrency for one that is neither offered nor on the bill."""
-    totals, links = shown_totals(system, bill, currency), timeline.links_count(system.engine, bill.id)
+def shown_bill(system: System, bill: Bill, currency: str | None, *, links: int | None = None) -> ShownBill:
+    """`links`, if that is known. Raises UnsupportedCurrency for one that is neither offered nor on the bill."""
+    totals = shown_totals(system, bill, currency)
+    links = timeline.links_count(system.engine, bill.id) if links is None else links
     return ShownBill(bill, totals, queries.current_rates(system).as_of, links)
 
 

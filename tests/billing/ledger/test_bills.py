@@ -20,8 +20,7 @@ from billing.errors import (
 from billing.ledger import bills, events, reads
 from billing.origin import Origin
 from billing.period import Period
-from tests.billing.ledger.test_closing import sleep
-from tests.support.ledger import OpenBill, keyed
+from tests.support.ledger import OpenBill, ended, keyed
 
 NOW = datetime.now(UTC)
 MONTH = Period(NOW, NOW + timedelta(days=30))
@@ -83,8 +82,7 @@ def test_an_end_that_cannot_be(engine: Engine, origin: Origin, open_bill: OpenBi
 def test_the_end_no_longer_moves_once_it_has_passed_or_closing_is_wished(
     engine: Engine, origin: Origin, open_bill: OpenBill
 ) -> None:
-    over, wished = open_bill(ends_in=timedelta(milliseconds=100)), open_bill()
-    sleep(engine, 0.2)
+    over, wished = ended(engine, open_bill()), open_bill()
     with pytest.raises(PeriodEnded):
         bills.change_period(engine, origin, over.id, MONTH.end)
     bills.request_close(engine, origin, wished.id)

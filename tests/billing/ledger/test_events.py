@@ -46,7 +46,8 @@ def test_beside_sixteen_writers_every_event_appears_once(engine: Engine, origin:
     with ThreadPoolExecutor(16) as pool:
         list(pool.map(write, range(16)))
     done.set()
-    reader.join(30)
+    reader.join(120)
+    assert not reader.is_alive()
     assert len(seen) == len(set(seen))
     assert {key for key in seen if key[0] in opened} == {(bill, version) for bill in opened for version in range(1, 42)}
 

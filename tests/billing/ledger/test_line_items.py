@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import time
 from concurrent.futures import ThreadPoolExecutor
-from datetime import timedelta
 from decimal import Decimal
 from uuid import uuid4
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import Engine, exc, text
+from sqlalchemy import Connection, Engine, exc, text
 
 from billing.bill import LineItemDraft
 from billing.errors import (
@@ -28,7 +28,7 @@ from billing.ledger import bills, closing, events, line_items, reads
 from billing.ledger.database import transaction
 from billing.money import EXACT, exact_sum
 from billing.origin import Origin
-from tests.support.ledger import OFFERED, OpenBill, draft, keyed
+from tests.support.ledger import END_NOW, OFFERED, OpenBill, draft, ended, keyed
 
 
 def test_an_item_is_on_the_bill_with_its_exact_total(engine: Engine, origin: Origin, open_bill: OpenBill) -> None:
@@ -131,24 +131,33 @@ def test_refused_once_the_closing_is_wished(engine: Engine, origin: Origin, open
 def test_refused_from_the_periods_end_on_though_nothing_closed_the_bill(
     engine: Engine, origin: Origin, open_bill: OpenBill
 ) -> None:
-    opened = open_bill(ends_in=timedelta(milliseconds=400))
+    opened = open_bill()
     line_items.add(engine, origin, opened.id, draft())
-    with transaction(engine) as connection:
-        connection.execute(text("SELECT pg_sleep(0.5)"))
+    ended(engine, opened)
     with pytest.raises(PeriodEnded):
         line_items.add(engine, origin, opened.id, draft())
 
 
 def test_the_clock_is_read_once_the_lock_is_held(engine: Engine, origin: Origin, open_bill: OpenBill) -> None:
     """An add that waited for the bill's lock past the end of the period comes too late."""
-    opened = open_bill(ends_in=timedelta(milliseconds=500))
+    opened = open_bill()
     with ThreadPoolExecutor(1) as pool:
         with transaction(engine) as connection:
             bills.locked(connection, opened.id)
             waiting = pool.submit(line_items.add, engine, origin, opened.id, draft())
-            connection.execute(text("SELECT pg_sleep(0.7)"))
+            until_somebody_waits_for(connection)
+            connection.execute(END_NOW, {"id": opened.id})
         with pytest.raises(PeriodEnded):
             waiting.result()
+
+
+def until_somebody_waits_for(connection: Connection) -> None:
+    """For a lock that this connection has."""
+    waits = text("SELECT EXISTS (SELECT FROM pg_locks WHERE pg_backend_pid() = ANY (pg_blocking_pids(pid)))")
+    deadline_s = time.monotonic() + 30
+    while not connection.execute(waits).scalar_one():
+        assert time.monotonic() < deadline_s
+        time.sleep(0.01)
 
 
 def test_who_waits_five_seconds_for_a_twin_is_told_so(engine: Engine, origin: Origin, open_bill: OpenBill) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -14,6 +14,7 @@ from sqlalchemy import Connection, Engine, text
 
 from billing.bill import BillStatus
 from billing.ledger import bills, closing, events, line_items, overview, rollups
+from billing.ledger.clock import now
 from billing.ledger.database import snapshot, transaction
 from billing.origin import Origin
 from tests.support.ledger import OpenBill, draft
@@ -121,7 +122,7 @@ def test_beside_writers_and_other_followers_everything_is_counted_once(
         list(pool.map(write, range(len(opened))))
     done.set()
     for follower in followers:
-        follower.join(30)
+        follower.join(120)
     follow_to_the_end(engine)
     assert rows_of(engine, KEPT) == rows_of(engine, BY_HAND)
 
@@ -192,10 +193,11 @@ def test_a_payable_is_rounded_on_its_bill_and_then_added(engine: Engine, origin:
 
 def test_the_sums_say_how_old_they_are(engine: Engine, open_bill: OpenBill) -> None:
     open_bill()
+    before = clock(engine)
     follow_to_the_end(engine)
     first = read(engine)
     assert first.counted_at
-    assert first.now - first.counted_at < timedelta(seconds=5)
+    assert before < first.counted_at < first.now
     rollups.follow(engine)
     assert read(engine).counted_at > first.counted_at
 
@@ -206,9 +208,10 @@ def test_while_an_older_transaction_keeps_events_back_the_sums_are_as_of_before_
     follow_to_the_end(engine)
     with transaction(engine) as long:
         long.execute(text("SELECT pg_current_xact_id()"))
+        before = clock(engine)
         rollups.follow(engine)
         nothing_waits = read(engine)
-        assert nothing_waits.now - nothing_waits.counted_at < timedelta(seconds=1)
+        assert before < nothing_waits.counted_at < nothing_waits.now
         first = open_bill()
         open_bill()
         for _ in range(2):
@@ -249,6 +252,11 @@ def test_workflows_that_have_not_heard_for_long_are_counted(engine: Engine, open
     assert rollups.look_behind(engine, patience=timedelta(0)) >= 1
     assert rollups.look_behind(engine, patience=timedelta(minutes=5)) == 0
     assert overview.standing(engine, patience=timedelta(minutes=1)).workflows_behind == 0
+
+
+def clock(engine: Engine) -> datetime:
+    with transaction(engine) as connection:
+        return now(connection)
 
 
 def read(engine: Engine) -> overview.Overview:

@@ -244,7 +244,7 @@ def test_who_was_told_of_a_change_is_not_answered_with_what_was_before(
     state = state_of(opened(client, address))
     hub = app.extensions["pave"].live
     watch = hub.watch(bill.id, viewer="somebody", per_viewer=1)
-    told = watch.next(2)
+    told = watch.next(30)
     sharing.add(bill, *LINES)
     answer = client.get(f"{address}/changes", query_string={**state, "told": str(told.changes + len(LINES))})
     watch.end()

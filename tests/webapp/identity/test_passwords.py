@@ -1,11 +1,11 @@
 from __future__ import annotations
 
-import time
 from threading import BoundedSemaphore
 
 import pytest
 
 from billing.errors import InvalidArgument
+from tests.support.stopwatch import stopwatch
 from webapp.identity import passwords
 
 EMAIL = "ada.lovelace@example.com"
@@ -59,11 +59,10 @@ def test_nobody_waits_long_for_the_others(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(passwords, "LONGEST_WAIT_S", 0.1)
     monkeypatch.setattr(passwords, "_AT_A_TIME", BoundedSemaphore(1))
     hashed = passwords.hash_password("correct horse battery")
-    began = time.monotonic()
-    with passwords._a_turn():
+    with stopwatch() as took, passwords._a_turn():
         for ask in (passwords.hash_password, passwords.rehashed, lambda typed: passwords.matches(hashed, typed)):
             with pytest.raises(passwords.Busy):
                 ask("correct horse battery")
 
-    assert time.monotonic() - began < 2
+    assert took.s < 2
     assert passwords.matches(hashed, "correct horse battery")

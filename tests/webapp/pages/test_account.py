@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import text
 
 from billing.ledger import events
-from tests.support.authenticator import ACCOUNT, code, enrolled
+from tests.support.authenticator import ACCOUNT, code, enrolled, stop_the_clock
 from tests.support.visitor import PASSWORD, Visitor
 from webapp.identity import passwords, user_changes, users
 from webapp.identity.roles import Role
@@ -20,6 +20,11 @@ NEW = "another long password"
 def nobody_has_tried_before(engine):
     with engine.begin() as connection:
         connection.execute(text("TRUNCATE attempts"))
+
+
+@pytest.fixture(autouse=True)
+def codes_of_one_moment(monkeypatch):
+    stop_the_clock(monkeypatch)
 
 
 @pytest.fixture

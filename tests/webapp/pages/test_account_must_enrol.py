@@ -9,7 +9,7 @@ from uuid import uuid4
 import pytest
 from flask import Flask
 
-from tests.support.authenticator import ACCOUNT, enrolled
+from tests.support.authenticator import ACCOUNT, enrolled, stop_the_clock
 from tests.support.visitor import PASSWORD, Visitor
 from webapp.config import Config
 from webapp.identity import user_changes
@@ -49,7 +49,8 @@ def test_the_page_offers_nothing_else(somebody):
     assert not page.all("a", href="/bills")
 
 
-def test_and_then_anything(somebody):
+def test_and_then_anything(somebody, monkeypatch):
+    stop_the_clock(monkeypatch)
     enrolled(somebody)
     assert somebody.client.get("/bills").status_code == 200
 

@@ -12,7 +12,7 @@ from webapp.pages.element_ids import element_id
 
 
 @pytest.fixture
-def november(engine, origin):
+def november(one_day, engine, origin):
     """A bill of the calendar month that is running, whichever it is."""
     now = datetime.now(UTC)
     start = now.replace(day=1, hour=0, minute=0, second=0, microsecond=0)

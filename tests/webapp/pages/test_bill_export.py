@@ -72,6 +72,7 @@ def test_there_is_a_row_for_each_bill_and_currency(viewer, new_bill, add, engine
     )
 
 
+@pytest.mark.usefixtures("one_day")
 def test_the_file_is_named_for_its_day_and_kept_by_nobody(viewer):
     exported(viewer, "/bills.csv")
     day = datetime.now(UTC).date().isoformat()

@@ -52,6 +52,7 @@ def submit(operator, *, address="/bills/new", status=None, **typed):
     return operator.send("/bills", {**form, "preset": "this_month", **typed}, status=status)
 
 
+@pytest.mark.usefixtures("one_day")
 def test_a_bill_is_opened_for_a_known_customer_and_this_month(operator, acme, engine):
     submit(operator, customer_id=f" {acme} ", status=303)
     (bill,) = bills_of(engine, acme)

@@ -12,6 +12,7 @@ from sqlalchemy import text
 from billing.identifiers import new_id
 from billing.settings import Settings
 from tests.support.rates_provider import RatesProvider
+from tests.support.stopwatch import stopwatch
 from tests.support.visitor import Visitor
 from webapp.config import Config
 from webapp.identity.roles import Role
@@ -33,7 +34,9 @@ def app(make_app, database_url, provider):
 
 
 @pytest.fixture
-def admin(app, accounts, provider, engine):
+def admin(app, accounts, provider, engine, monkeypatch):
+    # What comes from the provider comes within this even on a busy machine.
+    monkeypatch.setattr(rates, "WAIT_FOR_PROVIDER_S", 60)
     with engine.begin() as connection:
         connection.execute(text("DELETE FROM rate_refreshes"))
         connection.execute(text("DELETE FROM rate_snapshots WHERE NOT sample"))
@@ -84,12 +87,12 @@ def test_a_provider_that_fails_changes_nothing_and_says_why(admin, provider, eng
 def test_nobody_waits_long_for_a_slow_provider(admin, provider, monkeypatch):
     monkeypatch.setattr(rates, "WAIT_FOR_PROVIDER_S", 0.2)
     provider.behave("slow_headers", pause_s=0.5)
-    began = time.monotonic()
-    page = refresh(admin)
-    assert time.monotonic() - began < 3
+    with stopwatch() as took:
+        page = refresh(admin)
+    assert took.s < 3
     assert "takes its time" in page.id("notices").text
     provider.behave("normally")
-    deadline = time.monotonic() + 15
+    deadline = time.monotonic() + 60
     while "None yet." in admin.open("/rates").text:
         assert time.monotonic() < deadline, "the attempt was never recorded"
         time.sleep(0.1)

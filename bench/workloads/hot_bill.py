@@ -1,0 +1,107 @@
+"""Everybody adds to one bill; beside them, one client adds to bills of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from bench.support import load
+from bench.support.bills import PlainBills, SystemBills
+from bench.support.figures import Aim, Figure, Plan, at_least, at_most
+from bench.support.load import Sample
+from bench.support.measures import Way, compared, counted, in_turns, p50, p99, per_second
+from bench.support.seed import SeedBills
+from bench.support.settled import settle
+from bench.support.stack import Stack
+
+TITLE = "2: One hot bill"
+
+CLIENTS = (16, 64, 256)
+LOWEST_THROUGHPUT = at_least(0.6)
+SLOWEST_P99 = at_most(2.5)
+OVER_THE_SEED = at_least(100)
+NEIGHBOURS_P99 = at_most(3)
+BILLS_OF_THE_NEIGHBOUR = 16
+SEED_CLIENTS = 16
+
+
+def measure(stack: Stack, plan: Plan) -> list[Figure]:
+    stack.floor()
+    stack.seed()
+    system, plain = SystemBills(stack), PlainBills(stack)
+    found: list[Figure] = []
+    for clients in CLIENTS[:2] if plan.quick else CLIENTS:
+        ours, floor = _on_one(stack, plan, "system", system, clients), _on_one(stack, plan, "floor", plain, clients)
+        in_turns([ours, floor], plan.rounds(5))
+        found += _beside_the_floor(clients, ours, floor)
+        if clients == SEED_CLIENTS:
+            found.append(_beside_the_seed(stack, plan, ours, plain))
+    for clients in CLIENTS[:2] if plan.quick else CLIENTS:
+        found += _neighbours(stack, plan, clients)
+    return found
+
+
+def _beside_the_floor(clients: int, ours: Way, floor: Way) -> list[Figure]:
+    name = counted(clients)
+    return [
+        compared(f"{name}: throughput", ours, floor, per_second, "items/s", LOWEST_THROUGHPUT),
+        compared(f"{name}: p99", ours, floor, p99, "ms", SLOWEST_P99),
+        compared(f"{name}: p50", ours, floor, p50, "ms"),
+    ]
+
+
+def _on_one(stack: Stack, plan: Plan, web: str, bills: SystemBills | PlainBills, clients: int) -> Way:
+    """A new bill each round, so that no round begins where another left off."""
+
+    def run() -> Sample:
+        asking = bills.adding([bills.opened(1)] * clients)
+        sample = load.run(stack.ports[web], clients, asking, plan.seconds(3))
+        settle(stack)
+        return sample
+
+    return Way(web, run)
+
+
+def _beside_the_seed(stack: Stack, plan: Plan, ours: Way, plain: PlainBills) -> Figure:
+    """The seed's items count when they are stored: its answers come before that."""
+    bills = SeedBills(stack, plain)
+    seed = Way("seed's way", lambda: bills.measure(SEED_CLIENTS, plan.seconds(8)))
+    in_turns([seed], plan.rounds(2))
+    beside = Way(ours.name, ours.measure, ours.rounds[-len(seed.rounds) :])
+    what = f"{counted(SEED_CLIENTS)}: throughput beside the seed's way"
+    return compared(what, beside, seed, per_second, "items/s", OVER_THE_SEED)
+
+
+def _neighbours(stack: Stack, plan: Plan, clients: int) -> list[Figure]:
+    """One client that adds to other bills while so many are on one; the floor's, as a measure of what is possible."""
+    found = []
+    for web, bills in (("system", SystemBills(stack)), ("floor", PlainBills(stack))):
+        own = [bills.opened(BILLS_OF_THE_NEIGHBOUR)]
+        quiet = Way("quiet", _quiet(stack, plan, web, bills, own))
+        beside = Way("beside", _crowded(stack, plan, web, bills, own, clients))
+        in_turns([beside, quiet], plan.rounds(4))
+        aim: Aim | None = NEIGHBOURS_P99 if web == "system" else None
+        what = f"another bill beside {counted(clients)}, {web}: p99"
+        found.append(compared(what, beside, quiet, p99, "ms", aim))
+    return found
+
+
+def _quiet(
+    stack: Stack, plan: Plan, web: str, bills: SystemBills | PlainBills, own: list[list[str]]
+) -> Callable[[], Sample]:
+    def run() -> Sample:
+        settle(stack)
+        return load.run(stack.ports[web], 1, bills.adding(own), plan.seconds(3))
+
+    return run
+
+
+def _crowded(
+    stack: Stack, plan: Plan, web: str, bills: SystemBills | PlainBills, own: list[list[str]], clients: int
+) -> Callable[[], Sample]:
+    def run() -> Sample:
+        settle(stack)
+        crowd = bills.adding([bills.opened(1)] * clients)
+        groups = [(clients, crowd), (1, bills.adding(own))]
+        return load.run_groups(stack.ports[web], groups, plan.seconds(3))[1]
+
+    return run

@@ -1,0 +1,106 @@
+"""Telling workflows what they have not heard, at a pace that leaves the processors to those who add.
+
+Several workers do so side by side: what one of them has claimed the others pass over.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from functools import partial
+from uuid import UUID
+
+import structlog
+from sqlalchemy import Engine
+from temporalio.client import Client
+
+from billing.bill import Bill
+from billing.ledger import epochs, events, progress
+from workflows import causes, metrics
+from workflows.messages import figures_of
+from workflows.news import Notice
+from workflows.pace import paced
+from workflows.telling import tell, tell_the_last, translated
+
+log = structlog.get_logger(__name__)
+
+BATCH = 200
+# Twenty a second: what is behind must catch up within a minute.
+AT_ONCE = 4
+PAUSE_S = 0.2
+# A month's end: so fast that ten thousand workflows end within minutes, so slow that those who add hardly notice.
+# Where the machine is busy it is slower, since so many at once are waited for.
+ENDINGS_PER_S = 40
+ENDINGS_AT_ONCE = 8
+ENDINGS_RECORDED_AT_ONCE = 40
+TELL_WAIT_S = 5.0
+
+
+class CatchingUp:
+    """Round by round through all that are behind, so that some that can't be told keep none of the others waiting."""
+
+    def __init__(self, engine: Engine, task_queue: str):
+        self._engine = engine
+        self._task_queue = task_queue
+        self._after: UUID | None = None
+
+    async def round(self, client: Client, quiet_for: timedelta) -> bool:
+        """Starts workflows that don't run, tells those that run what they have not heard, lets those of closed bills
+        end; whether there may be more."""
+        # Before the bills are read: figures of none may claim a later epoch than theirs.
+        epoch = await asyncio.to_thread(epochs.current, self._engine)
+        claim = partial(progress.claim_behind, quiet_for=quiet_for, limit=BATCH, after=self._after)
+        behind = await asyncio.to_thread(claim, self._engine)
+        try:
+            if behind.bills:
+                log.info("telling workflows what they have not heard", count=len(behind.bills))
+            await self._let_end(client, [bill for bill in behind.bills if bill.is_closed], epoch)
+            await self._tell_some(client, [bill for bill in behind.bills if not bill.is_closed], epoch)
+        finally:
+            await asyncio.to_thread(behind.release)
+        is_full = len(behind.bills) == BATCH
+        self._after = behind.bills[-1].id if is_full else None
+        return is_full
+
+    async def _tell_some(self, client: Client, bills: Sequence[Bill], epoch: int) -> None:
+        asked = await self._requests_behind(bills)
+        for first in range(0, len(bills), AT_ONCE):
+            some = bills[first : first + AT_ONCE]
+            await asyncio.gather(*(self._tell(client, bill, epoch, asked.get(bill.id)) for bill in some))
+            await asyncio.sleep(PAUSE_S)
+
+    async def _tell(self, client: Client, bill: Bill, epoch: int, request_id: str | None) -> None:
+        notice = Notice(str(bill.id), figures_of(bill, epoch), start=True, cause=_cause(request_id))
+        await asyncio.wait_for(tell(client, self._task_queue, notice), TELL_WAIT_S)
+        metrics.told_by_sweep(1)
+        log.info("told", bill_id=str(bill.id), version=bill.version, request_id=request_id)
+
+    async def _let_end(self, client: Client, closed: Sequence[Bill], epoch: int) -> None:
+        """Records those whose workflow ended; the others come again."""
+        asked = await self._requests_behind(closed)
+        for first in range(0, len(closed), ENDINGS_RECORDED_AT_ONCE):
+            some = closed[first : first + ENDINGS_RECORDED_AT_ONCE]
+            end = partial(self._has_ended, client, epoch, asked)
+            ended = await paced(end, some, at_once=ENDINGS_AT_ONCE, per_s=ENDINGS_PER_S)
+            versions = {bill.id: bill.version for bill, has_ended in zip(some, ended, strict=True) if has_ended}
+            await asyncio.to_thread(progress.record_ended, self._engine, versions, epoch=epoch)
+            metrics.told_by_sweep(len(versions))
+
+    async def _has_ended(self, client: Client, epoch: int, asked: Mapping[UUID, str], bill: Bill) -> bool:
+        try:
+            with causes.acting_for(_cause(asked.get(bill.id))):
+                last = tell_the_last(client, self._task_queue, figures_of(bill, epoch))
+                return await asyncio.wait_for(last, TELL_WAIT_S)
+        except Exception as error:
+            log.warning("a closed bill's workflow has not ended", bill_id=str(bill.id), error=str(translated(error)))
+            return False
+
+    async def _requests_behind(self, bills: Sequence[Bill]) -> Mapping[UUID, str]:
+        """The request that brought each to its version, where it was one."""
+        versions = {bill.id: bill.version for bill in bills}
+        return await asyncio.to_thread(events.request_ids, self._engine, versions)
+
+
+def _cause(request_id: str | None) -> dict[str, str]:
+    return {causes.REQUEST_ID: request_id} if request_id else {}

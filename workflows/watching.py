@@ -1,0 +1,109 @@
+"""The continuous comparison of workflows with rows: a few bills a round, what differs is kept for staff to see.
+
+One worker does each round. What it costs is bounded by the number of bills in it, however many there are; a lap
+through all bills takes as long as it takes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+from datetime import timedelta
+from uuid import UUID
+
+from sqlalchemy import Engine
+from temporalio.client import Client
+
+from billing.bill import Bill
+from billing.ledger import consistency, epochs, findings, rounds
+from billing.ledger.consistency import OF_ROWS, OF_THE_LEDGER, OF_WORKFLOWS, Difference, Kind
+from workflows.reconciling import Looked, Reconciler, Suspect
+
+ROUND_EVERY = timedelta(seconds=15)
+# It reads every bill's number.
+LEDGER_EVERY = timedelta(minutes=10)
+ROLLING = 20
+URGENT = 20
+STRANGERS = 200
+# What the sweep or a signal under way makes good by itself isn't worth anybody's attention before.
+PATIENCE_S = 60.0
+PASSES = frozenset({Kind.NO_WORKFLOW, Kind.BEHIND, Kind.UNFINISHED, Kind.SILENT})
+MOST_REMEMBERED = 10_000
+
+
+class Watch:
+    """Remembers since when it has seen what usually passes."""
+
+    def __init__(self, engine: Engine, task_queue: str):
+        self._engine = engine
+        self._task_queue = task_queue
+        self._since: dict[tuple[UUID | None, Kind], float] = {}
+
+    async def round(self, client: Client | None) -> None:
+        """Without Temporal the rows are compared all the same."""
+        claimed = await asyncio.to_thread(
+            rounds.claim, self._engine, every=ROUND_EVERY, ledger_every=LEDGER_EVERY, rolling=ROLLING, urgent=URGENT
+        )
+        if claimed is None:
+            return
+        await asyncio.to_thread(self._look_at_rows, claimed.bills)
+        reconciler = Reconciler(client, self._engine, self._task_queue) if client else None
+        if reconciler:
+            looked = await reconciler.look(claimed.bills)
+            await asyncio.to_thread(self._note_workflows, claimed.bills, looked)
+        if claimed.of_the_ledger:
+            await asyncio.to_thread(self._look_at_the_ledger)
+            if reconciler:
+                await self._look_at_strangers(reconciler)
+
+    def _look_at_rows(self, bills: Sequence[Bill]) -> None:
+        note_rows(self._engine, [bill.id for bill in bills])
+
+    def _note_workflows(self, bills: Sequence[Bill], looked: Looked) -> None:
+        ids = [bill.id for bill in bills]
+        known = findings.open_of(self._engine, ids)
+        lasting = [suspect for suspect in self._without_silence(bills, looked) if self._lasts(suspect, known)]
+        note_workflows(self._engine, ids, lasting)
+        if looked.highest_number > epochs.last_number(self._engine):
+            sentence = f"a workflow knows of bill number {looked.highest_number}, which was not given"
+            findings.note(self._engine, [Difference(None, sentence, Kind.NUMBERS)], kinds=(), bill_ids=None)
+
+    def _without_silence(self, bills: Sequence[Bill], looked: Looked) -> Sequence[Suspect]:
+        """When nobody answers it is the worker or Temporal, which is said elsewhere; no bill is to blame."""
+        silent = [suspect for suspect in looked.suspects if suspect.kind is Kind.SILENT]
+        if len(silent) < len(bills) or len(bills) == 1:
+            return looked.suspects
+        return [suspect for suspect in looked.suspects if suspect.kind is not Kind.SILENT]
+
+    def _lasts(self, suspect: Suspect, known: set[tuple[UUID, Kind]]) -> bool:
+        about = (suspect.difference.bill_id, suspect.kind)
+        if suspect.kind not in PASSES or about in known:
+            return True
+        if len(self._since) > MOST_REMEMBERED:
+            self._since.clear()
+        now = time.monotonic()
+        return now - self._since.setdefault(about, now) >= PATIENCE_S
+
+    def _look_at_the_ledger(self) -> None:
+        found = consistency.ledger_differences(self._engine)
+        findings.note(self._engine, found, kinds=OF_THE_LEDGER, bill_ids=None)
+        findings.forget_old(self._engine)
+
+    async def _look_at_strangers(self, reconciler: Reconciler) -> None:
+        looked = await reconciler.strangers(most=STRANGERS)
+        found = [suspect.difference for suspect in looked.suspects]
+        ids = [difference.bill_id for difference in found if difference.bill_id]
+        known = await asyncio.to_thread(findings.bills_of_kind, self._engine, Kind.NO_BILL)
+        still = await reconciler.look_at_strangers([bill_id for bill_id in known if bill_id not in ids])
+        found += [suspect.difference for suspect in still.suspects]
+        await asyncio.to_thread(findings.note, self._engine, found, kinds=(Kind.NO_BILL,), bill_ids=[*ids, *known])
+
+
+def note_rows(engine: Engine, bill_ids: Sequence[UUID]) -> None:
+    findings.note(engine, consistency.differences(engine, bill_ids), kinds=OF_ROWS, bill_ids=bill_ids)
+
+
+def note_workflows(engine: Engine, bill_ids: Sequence[UUID], suspects: Sequence[Suspect]) -> None:
+    found = [suspect.difference for suspect in suspects]
+    findings.note(engine, found, kinds=OF_WORKFLOWS, bill_ids=bill_ids)
