@@ -1,5 +1,7 @@
 """Processor time of one added item, in Python and in PostgreSQL, beside the floor's: what no waiting explains.
 
+"counted" is the system with METRICS_PORT set.
+
     .venv/bin/python bench/processor_time.py
 
 Both applications are called in this process, without a server or a network; Temporal is out of reach, so that telling
@@ -17,10 +19,13 @@ import tempfile
 import time
 import uuid
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 import psycopg
+from flask.testing import FlaskClient
 
 PROJECT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(PROJECT))
@@ -53,23 +58,29 @@ def main() -> None:
 
 def compare(connection: psycopg.Connection) -> None:
     from bench.support.floor import create_app as create_floor  # noqa: PLC0415 - reads the environment set above
+    from webapp import metrics_files  # noqa: PLC0415
+
+    # As in a web process with METRICS_PORT, before anything that counts is imported.
+    shared = metrics_files.make_directory()
+    metrics_files.take_slot(0)
     from webapp.app import create_app  # noqa: PLC0415
+    from webapp.config import Config  # noqa: PLC0415
     from webapp.identity import api_keys  # noqa: PLC0415
     from webapp.identity.roles import Role  # noqa: PLC0415
 
-    app = create_app()
+    app, counting = create_app(), create_app(replace(Config.from_environment(), metrics=True))
     token = api_keys.create(app.extensions["pave"].engine, name="bench", role=Role.OPERATOR)
-    system, floor = app.test_client(), create_floor().test_client()
+    system, floor, counted = app.test_client(), create_floor().test_client(), counting.test_client()
     headers = {"Authorization": f"Bearer {token}"}
     now = datetime.now(UTC)
     period = {"period_start": now.isoformat(), "period_end": (now + timedelta(days=9)).isoformat()}
     opened = [system.post("/api/v1/bills", json={"customer_id": "b", **period}, headers=headers) for _ in range(BILLS)]
     bills = [json.loads(answer.data)["data"]["id"] for answer in opened]
 
-    def add(n: int) -> int:
+    def add(n: int, client: FlaskClient = system) -> int:
         key = {"Idempotency-Key": uuid.uuid4().hex}
         path = f"/api/v1/bills/{bills[n % BILLS]}/line-items"
-        return system.post(path, json=ITEM, headers={**headers, **key}).status_code
+        return client.post(path, json=ITEM, headers={**headers, **key}).status_code
 
     def add_to_the_floor(n: int) -> int:
         return floor.post(f"/bills/{bills[n % BILLS]}/line-items", json=ITEM).status_code
@@ -77,6 +88,8 @@ def compare(connection: psycopg.Connection) -> None:
     for _ in range(ROUNDS):
         report("floor", add_to_the_floor, connection)
         report("system", add, connection)
+        report("counted", partial(add, client=counted), connection)
+    metrics_files.remove(shared)
 
 
 def report(name: str, add: Callable[[int], int], connection: psycopg.Connection) -> None:

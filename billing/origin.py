@@ -29,13 +29,15 @@ class Actor:
 class Origin:
     """One request for a change.
 
-    `account_id` owns idempotency keys: API keys that replace each other share an account.
+    `account_id` owns idempotency keys: API keys that replace each other share an account. `key_to_confirm` is an API
+    key that was let in on what a process remembers of it: adding a line item looks whether it still holds.
     """
 
     actor: Actor
     account_id: UUID
     request_id: str
     idempotency_key: str | None = None
+    key_to_confirm: UUID | None = None
 
 
 BILLING_ACCOUNT = UUID(int=0)

@@ -21,6 +21,25 @@ class SettingsInvalid(Exception):
 
 
 @dataclass(frozen=True, slots=True)
+class TemporalTls:
+    """Files in PEM: whom to trust (None: whom the system trusts), and who we are, where the server asks that."""
+
+    ca_file: str | None = None
+    cert_file: str | None = None
+    key_file: str | None = None
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str]) -> TemporalTls | None:
+        """None without any of it. Raises SettingsInvalid."""
+        names = ("TEMPORAL_TLS_CA_FILE", "TEMPORAL_TLS_CERT_FILE", "TEMPORAL_TLS_KEY_FILE")
+        ca, cert, key = (environment.get(name) or None for name in names)
+        if bool(cert) != bool(key):
+            raise SettingsInvalid("TEMPORAL_TLS_CERT_FILE and TEMPORAL_TLS_KEY_FILE are set together, or neither")
+        wanted = environment.get("TEMPORAL_TLS", "").lower() in {"1", "true", "yes", "on"}
+        return cls(ca, cert, key) if wanted or ca or cert else None
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """Secrets don't show in its repr. Without `oxr_app_id` the sample rates serve."""
 
@@ -28,6 +47,7 @@ class Settings:
     temporal_address: str = "127.0.0.1:7233"
     temporal_namespace: str = "default"
     temporal_api_key: str | None = field(default=None, repr=False)
+    temporal_tls: TemporalTls | None = None
     temporal_task_queue: str = "billing"
     oxr_app_id: str | None = field(default=None, repr=False)
     oxr_url: str = OXR_URL
@@ -48,6 +68,7 @@ class Settings:
             temporal_address=environment.get("TEMPORAL_ADDRESS") or "127.0.0.1:7233",
             temporal_namespace=environment.get("TEMPORAL_NAMESPACE") or "default",
             temporal_api_key=environment.get("TEMPORAL_API_KEY") or None,
+            temporal_tls=TemporalTls.from_environment(environment),
             temporal_task_queue=environment.get("TEMPORAL_TASK_QUEUE") or "billing",
             oxr_app_id=environment.get("OPENEXCHANGERATES_APP_ID") or None,
             oxr_url=(environment.get("OPENEXCHANGERATES_URL") or OXR_URL).rstrip("/"),

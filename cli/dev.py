@@ -7,6 +7,7 @@ import sys
 import time
 from pathlib import Path
 
+from billing.ledger import revisions
 from cli.dev_access import Access, ensure_access, first_curl
 from embedded import errand, ports, probe, run_state
 from embedded.child import Child
@@ -27,6 +28,10 @@ SHARED = (
     "TEMPORAL_ADDRESS",
     "TEMPORAL_NAMESPACE",
     "TEMPORAL_API_KEY",
+    "TEMPORAL_TLS",
+    "TEMPORAL_TLS_CA_FILE",
+    "TEMPORAL_TLS_CERT_FILE",
+    "TEMPORAL_TLS_KEY_FILE",
     "OPENEXCHANGERATES_APP_ID",
     "OPENEXCHANGERATES_URL",
     "SECRET_KEY",
@@ -93,8 +98,7 @@ class Dev:
         run_state.remove(self._data_dir)
         web, worker = self._web(), self._worker()
         self._make_way(web, worker)
-        self._start_servers()
-        self._start_programs(web, worker)
+        self._start_all(web, worker)
         access = ensure_access(self._data_dir, self._port, self._pave)
         self._tell_where()
         try:
@@ -144,8 +148,9 @@ class Dev:
         if not ports.is_free(self._port, self._environment["BIND_ADDRESS"]):
             raise CannotStart(f"Port {self._port} is in use; choose another, as in PORT={self._port + 1} bin/dev")
 
-    def _start_servers(self) -> None:
-        """PostgreSQL and Temporal come up side by side, and the migrations while Temporal still does."""
+    def _start_all(self, web: Child, worker: Child) -> None:
+        """PostgreSQL and Temporal come up side by side; the pages as soon as there is a migrated database, without
+        waiting for Temporal: they do without it for a while."""
         postgres = None
         if "DATABASE_URL" not in self._environment:
             postgres = Postgres(self._data_dir, tell=say)
@@ -153,23 +158,37 @@ class Dev:
         if "TEMPORAL_ADDRESS" not in self._environment:
             self._temporal = Temporal(self._data_dir, namespace=self._environment["TEMPORAL_NAMESPACE"])
             self._supervisor.add(self._temporal, stop_within=8)
+            self._environment["TEMPORAL_ADDRESS"] = self._temporal.address
         if postgres:
             postgres.wait_until_ready(self._supervisor.pause)
             self._environment["DATABASE_URL"] = postgres.url()
         self._migrate()
-        if self._temporal:
-            self._temporal.wait_until_ready(self._supervisor.pause)
-            self._environment["TEMPORAL_ADDRESS"] = self._temporal.address
+        self._start_programs(web, worker)
 
     def _migrate(self) -> None:
+        """Alembic takes a second to say that there is nothing to do; the database says so at once."""
+        if self._applied() == revisions.newest():
+            return
         done = self._run([sys.executable, "-m", "alembic", "upgrade", "head"])
         if done.returncode:
             raise CannotStart(f"the database could not be migrated:\n{done.stderr.strip()}")
 
+    def _applied(self) -> frozenset[str] | None:
+        """None when the database doesn't say: it may be new, or its URL in another driver's spelling."""
+        import psycopg  # noqa: PLC0415 - loaded while the servers start
+
+        try:
+            with psycopg.connect(self._environment["DATABASE_URL"], connect_timeout=3) as connection:
+                return frozenset(name for (name,) in connection.execute(revisions.APPLIED))
+        except psycopg.Error:
+            return None
+
     def _start_programs(self, web: Child, worker: Child) -> None:
-        programs = Program(worker), Program(web)
-        self._supervisor.add(programs[0], stop_within=6.5)
-        self._supervisor.add(programs[1], stop_within=5.5)
+        programs = Program(web), Program(worker)
+        self._supervisor.add(programs[0], stop_within=5.5)
+        if self._temporal:
+            self._temporal.wait_until_ready(self._supervisor.pause)
+        self._supervisor.add(programs[1], stop_within=6.5)
         began = time.monotonic()
         while not self._answers("/readyz?strict=1"):
             waited = time.monotonic() - began

@@ -16,6 +16,7 @@ from billing.settings import SettingsInvalid
 COMMANDS = {
     "api-keys": ("cli.api_keys", "api_keys"),
     "demo": ("cli.demo", "demo"),
+    "losses": ("cli.reconcile", "losses"),
     "rates": ("cli.rates", "rates"),
     "reconcile": ("cli.reconcile", "reconcile"),
     "rollups": ("cli.rollups", "rollups"),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import getpass
 import time
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
@@ -79,6 +78,12 @@ def reconcile(context: click.Context, every: bool, repair: bool, wait_s: float, 
         context.exit(1)
 
 
+@click.command()
+def losses() -> None:
+    """What was acknowledged and is missing since the ledger was restored, as workflows knew it; all epochs."""
+    _list_missing(epochs.losses(engine()))
+
+
 def _counted(count: int, noun: str) -> str:
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
@@ -123,7 +128,7 @@ async def _repair(
     """Numbers first: nothing may close before those that were given are known to have been."""
     last_number = max(last_number, found.highest_number)
     if last_number > epochs.last_number(engine()) or any(s.kind in NEEDS_AN_EPOCH for s in found.suspects):
-        _tell_of(await reconciler.begin_epoch(found.suspects, getpass.getuser(), last_number=last_number))
+        _tell_of(await reconciler.begin_epoch(found.suspects, REQUEST, last_number=last_number))
     if any(difference.kind is Kind.LOG for difference in consistency.ledger_differences(engine())):
         epochs.adopt_log(engine())
         click.echo(f"the log is in order again; counted anew: {_counted(rollups.rebuild(engine()), 'event')}")

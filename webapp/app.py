@@ -60,6 +60,7 @@ def create_app(config: Config | None = None) -> Flask:
     with app.app_context():
         system = System(config, db.engine)
     app.extensions["pave"] = system
+    system.app = app
     app.extensions["oidc"] = Provider(app, config.oidc) if config.oidc else None
     _add_layers(app, system)
     app.register_blueprint(health.health)

@@ -4,21 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import Future, wait
-from functools import cache
-from pathlib import Path
 
-from alembic.script import ScriptDirectory
 from flask import Blueprint, jsonify, request
 from flask.typing import ResponseReturnValue
 from sqlalchemy import Engine
 
+from billing.ledger import revisions
 from billing.ledger.database import single_statement
 from billing.ledger.progress import last_beat_age
 from webapp.attention import WORKER_SILENT_AFTER
 from webapp.identity.access import public
 from webapp.system import System, system
 
-MIGRATIONS = Path(__file__).resolve().parents[1] / "migrations"
 ANSWER_WITHIN_S = 2.0
 
 OK, DEGRADED, FAILED, BEHIND = "ok", "degraded", "failed", "behind"
@@ -66,15 +63,10 @@ def _answer(asked: Future[str], otherwise: str) -> str:
 
 def _database(engine: Engine) -> str:
     with single_statement(engine) as connection:
-        applied = set(connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalars())
-    return OK if applied == _heads() else BEHIND
+        applied = set(connection.exec_driver_sql(revisions.APPLIED).scalars())
+    return OK if applied == revisions.newest() else BEHIND
 
 
 def _worker(engine: Engine) -> str:
     age = last_beat_age(engine)
     return OK if age is not None and age < WORKER_SILENT_AFTER else DEGRADED
-
-
-@cache
-def _heads() -> set[str]:
-    return set(ScriptDirectory(str(MIGRATIONS)).get_heads())

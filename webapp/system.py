@@ -5,7 +5,7 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property, partial
 
-from flask import current_app
+from flask import Flask, current_app, render_template
 from sqlalchemy import Engine
 
 from billing.ledger import epochs
@@ -29,6 +29,7 @@ class System:
 
     def __init__(self, config: Config, engine: Engine):
         self.config = config
+        self.app: Flask | None = None
         self.engine = engine
         self.rates = RatesReader(engine, config.settings)
         self.offered = Remembered(partial(offered, engine, ceiling=self.configured_currencies), for_s=OFFERED_FOR_S)
@@ -38,6 +39,13 @@ class System:
         self.live = Hub(
             read, partial(admitted, engine), most=most_streams(), most_threads=max(1, config.web_threads // 2)
         )
+
+    def rendered(self, template: str, **given: object) -> str:
+        """Outside of any request, for many readers at once: addresses are as pages have them."""
+        if self.app is None:
+            raise RuntimeError("nothing renders before the application is made")
+        with self.app.test_request_context():
+            return render_template(template, **given)
 
     @property
     def configured_currencies(self) -> tuple[str, ...]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TypeVar
 from uuid import UUID
@@ -193,7 +194,8 @@ class Reconciler:
         query += " AND ExecutionStatus = 'Running'" if most else ""
         page: dict[UUID, None] = {}
         async for execution in self._client.list_workflows(query, limit=most):
-            page[UUID(execution.id.removeprefix(PREFIX))] = None
+            with suppress(ValueError):  # anybody may start anything under any name
+                page[UUID(execution.id.removeprefix(PREFIX))] = None
             if len(page) == LISTED_AT_ONCE:
                 yield list(page)
                 page = {}

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 
 import psycopg
 
@@ -19,6 +20,14 @@ class Month:
     bills: int
     end: datetime
 
+    @property
+    def until_end_s(self) -> float:
+        return (self.end - datetime.now(UTC)).total_seconds()
+
+
+def ending_in(seconds: float, name: str, bills: int) -> Month:
+    return Month(name, bills, datetime.now(UTC) + timedelta(seconds=seconds))
+
 
 def load(database: psycopg.Connection, month: Month) -> list[str]:
     """The ids of the month's bills, each with twenty items in three currencies."""
@@ -32,6 +41,61 @@ def load(database: psycopg.Connection, month: Month) -> list[str]:
         database.execute(f"VACUUM (ANALYZE) {table}".encode())
     return ids
 
+
+def closed_after_s(database: psycopg.Connection, month: Month, within_s: float) -> float:
+    """Returns once all are closed; how long after their end that was."""
+    return _so_of_all(database, month, "b.status = 'closed'", within_s)
+
+
+def finished_after_s(database: psycopg.Connection, month: Month, within_s: float) -> float:
+    """Returns once the workflows of all have ended; how long after their end that was."""
+    return _so_of_all(database, month, "w.finished_at IS NOT NULL", within_s)
+
+
+def _so_of_all(database: psycopg.Connection, month: Month, what: str, within_s: float) -> float:
+    query = LEFT.replace("WHAT", what).encode()
+    time.sleep(max(month.until_end_s, 0.0))
+    while True:
+        row = database.execute(query, {"name": month.name, "end": month.end}).fetchone()
+        assert row
+        lag_s, left = float(row[0]), row[1]
+        if not left:
+            return lag_s
+        if lag_s > within_s:
+            raise RuntimeError(f"{left} of {month.bills} bills are not so after {within_s} s: {what}")
+        # So that looking is a small part of what goes on.
+        time.sleep(min(0.02 + lag_s / 50, 1.0))
+
+
+@dataclass(frozen=True)
+class Facts:
+    """Of a month that is over, by the rows. `not_once`: without exactly one closing in the log."""
+
+    closed: int
+    early: int
+    not_once: int
+    missing_numbers: int
+
+
+def facts(database: psycopg.Connection, month: Month) -> Facts:
+    row = database.execute(FACTS, {"name": month.name}).fetchone()
+    assert row
+    return Facts(*map(int, row))
+
+
+LEFT = """
+    SELECT extract(epoch FROM billing_now() - %(end)s), count(*) FILTER (WHERE NOT (WHAT))
+    FROM bills b JOIN customers c ON c.id = b.customer_id JOIN bill_workflows w ON w.bill_id = b.id
+    WHERE c.external_id = %(name)s
+"""
+FACTS = """
+    SELECT count(*) FILTER (WHERE b.status = 'closed'),
+           count(*) FILTER (WHERE b.closed_at < b.period_end OR b.effective_at <> b.period_end),
+           count(*) FILTER (WHERE (SELECT count(*) FROM events e
+                                   WHERE e.subject_id = b.id AND e.type = 'bill.closed') <> 1),
+           max(b.number) - min(b.number) + 1 - count(DISTINCT b.number)
+    FROM bills b JOIN customers c ON c.id = b.customer_id WHERE c.external_id = %(name)s
+"""
 
 CUSTOMER = """
     INSERT INTO customers (id, external_id, name) VALUES (gen_random_uuid(), %(name)s, %(name)s)

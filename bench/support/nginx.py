@@ -59,19 +59,20 @@ class Nginx:
     def start(self) -> None:
         self._process = subprocess.Popen([self._program, "-c", str(self._file)], stdin=subprocess.DEVNULL)
         deadline = time.monotonic() + READY_WITHIN_S
-        while True:
-            try:
-                socket.create_connection((LOOPBACK, self.port), timeout=1).close()
-                return
-            except OSError:
-                if time.monotonic() > deadline or self._process.poll() is not None:
-                    raise RuntimeError("nginx did not start") from None
-                time.sleep(0.05)
+        while not _listens(self.port):
+            if time.monotonic() > deadline or self._process.poll() is not None:
+                raise RuntimeError("nginx did not start")
+            time.sleep(0.05)
 
     def stop(self) -> None:
         if self._process is not None and self._process.poll() is None:
             self._process.send_signal(signal.SIGTERM)
             self._process.wait(10)
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex((LOOPBACK, port)) == 0
 
 
 def _program() -> str:
@@ -89,9 +90,7 @@ def _install() -> None:
         raise Missing(f"{' and '.join(PACKAGES)} are not installed")
     quietly = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
     for command in (["update"], ["install", "-y", "--no-install-recommends", *PACKAGES]):
-        subprocess.run(
-            ["apt-get", *command], env=quietly, capture_output=True, check=False, timeout=INSTALLED_WITHIN_S
-        )
+        subprocess.run(["apt-get", *command], env=quietly, capture_output=True, check=False, timeout=INSTALLED_WITHIN_S)
 
 
 def _free_port() -> int:

@@ -11,7 +11,7 @@ import signal
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from temporalio import activity, workflow
 
@@ -27,15 +27,14 @@ AT_ONCE = 16
 @dataclass
 class Ending:
     bill_id: str
-    end: datetime
+    ends_at: float  # Unix time
 
 
 @workflow.defn
 class TimerBill:
     @workflow.run
     async def run(self, ending: Ending) -> None:
-        wait = max(ending.end - workflow.now(), timedelta(0))
-        await workflow.sleep(wait)
+        await workflow.sleep(max(ending.ends_at - workflow.time(), 0))
         await workflow.execute_activity(close_one, ending.bill_id, start_to_close_timeout=timedelta(seconds=30))
 
 

@@ -18,7 +18,7 @@ from bench.support.timer_workflow import TASK_QUEUE, Ending, TimerBill
 def start(stack: Stack, bills: Sequence[str], end: datetime) -> None:
     """A workflow for each, and the worker that carries them out, on the plain database."""
     stack.program("timers", ["-m", "bench.support.timer_workflow"], {"DATABASE_URL": stack.urls["plain"]})
-    asyncio.run(_start(stack.environment["TEMPORAL_ADDRESS"], [Ending(bill, end) for bill in bills]))
+    asyncio.run(_start(stack.environment["TEMPORAL_ADDRESS"], [Ending(bill, end.timestamp()) for bill in bills]))
 
 
 def lag_s(stack: Stack, month: Month, within_s: float) -> float:

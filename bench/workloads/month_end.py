@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from typing import Any
-
-import psycopg
+from datetime import timedelta
 
 from bench.support import lives, month, timers
 from bench.support.figures import Figure, Plan, at_most, no_less_than, no_more_than
@@ -16,6 +13,7 @@ from bench.support.load import Sample
 from bench.support.meanwhile import Adding
 from bench.support.measures import p99
 from bench.support.month import Month
+from bench.support.said import say
 from bench.support.stack import Stack
 
 TITLE = "5: Month end"
@@ -47,10 +45,10 @@ def measure(stack: Stack, plan: Plan) -> list[Figure]:
 
 def _last_moment(stack: Stack, plan: Plan) -> list[Figure]:
     """Clients that go on adding to bills through their end."""
-    ending = Month("last-moment", LAST_MOMENT_BILLS, _in(4))
+    ending = month.ending_in(4, "last-moment", LAST_MOMENT_BILLS)
     clients = LastMoment(stack, month.load(stack.database, ending))
-    clients.add_until(time.monotonic() + _until(ending) + 1.5)
-    _closed(stack.database, ending)
+    clients.add_until(time.monotonic() + ending.until_end_s + 1.5)
+    month.closed_after_s(stack.database, ending, CLOSED_WITHIN_S)
     late = sum(instant >= ending.end for instants in clients.accepted.values() for instant in instants)
     counts = dict(stack.database.execute(COUNTS, {"name": ending.name}).fetchall())
     wrong = [bill for bill, accepted in clients.accepted.items() if counts[bill] != month.ITEMS_A_BILL + len(accepted)]
@@ -68,14 +66,15 @@ def _last_moment(stack: Stack, plan: Plan) -> list[Figure]:
 
 def _beside_timers(stack: Stack, plan: Plan, bills: int) -> Figure:
     """The same number, closed by the system and then each by a timer of its own, nothing else going on."""
-    ours = Month("beside-timers", bills, _in(4 + bills / 500))
+    ours = month.ending_in(4 + bills / 500, "beside-timers", bills)
     month.load(stack.database, ours)
-    our_lag_s = _closed(stack.database, ours)
+    our_lag_s = month.closed_after_s(stack.database, ours, CLOSED_WITHIN_S)
     assert stack.plain
-    theirs = Month("timers", bills, _in(10 + bills / TIMERS_SET_PER_S))
+    theirs = month.ending_in(10 + bills / TIMERS_SET_PER_S, "timers", bills)
     timers.start(stack, month.load(stack.plain, theirs), theirs.end)
-    if _until(theirs) < 0:
+    if theirs.until_end_s < 0:
         plan.notes.append("the timers were not all set when they were due")
+    say(f"{bills:,} timers are set; they are due in {theirs.until_end_s:.0f} s")
     their_lag_s = timers.lag_s(stack, theirs, TIMERS_WITHIN_S)
     stack.children["timers"].stop()
     what = f"{bills:,} bills: lag of the last one closed"
@@ -83,9 +82,9 @@ def _beside_timers(stack: Stack, plan: Plan, bills: int) -> Figure:
 
 
 def _beside_sql(stack: Stack, bills: int, *, aim: bool) -> list[Figure]:
-    ours = Month(f"alone-{bills}", bills, _in(4 + bills / 500))
+    ours = month.ending_in(4 + bills / 500, f"alone-{bills}", bills)
     month.load(stack.database, ours)
-    lag_s = _closed(stack.database, ours)
+    lag_s = month.closed_after_s(stack.database, ours, CLOSED_WITHIN_S)
     return [_lag(ours, lag_s, _one_statement_s(stack, bills), aim=aim)]
 
 
@@ -95,7 +94,7 @@ def _lag(ours: Month, lag_s: float, sql_s: float, *, aim: bool) -> Figure:
 
 
 def _one_statement_s(stack: Stack, bills: int) -> float:
-    theirs = Month(f"statement-{bills}-{time.monotonic_ns()}", bills, _in(0))
+    theirs = month.ending_in(0, f"statement-{bills}-{time.monotonic_ns()}", bills)
     month.load(stack.plain, theirs)
     began = time.monotonic()
     stack.plain.execute(month.CLOSE_ALL, {"name": theirs.name})
@@ -116,13 +115,13 @@ class _Ends:
 
 def _whole(stack: Stack, plan: Plan, bills: int) -> list[Figure]:
     # A third more than it should take to load them and start their workflows.
-    ours = Month("whole", bills, _in(20 + bills / 400 + 1.3 * bills / _started_per_s(stack)))
+    ours = month.ending_in(20 + bills / 400 + 1.3 * bills / _started_per_s(stack), "whole", bills)
     month.load(stack.database, ours)
     ends = _through_the_end(stack, ours)
     with Adding(stack):
         # Under the same load as ours.
         sql_s = _one_statement_s(stack, bills)
-    facts = _facts(stack.database, ours)
+    facts = month.facts(stack.database, ours)
     plan.notes.append(
         f"{bills:,} workflows were started in {ends.started_s:.0f} s; the adder's p99 in ms: quiet "
         f"{p99(ends.quiet):.1f}, while bills closed {p99(ends.closing):.1f}, while workflows ended "
@@ -137,17 +136,17 @@ def _whole(stack: Stack, plan: Plan, bills: int) -> list[Figure]:
         Figure(f"{beside}, while workflows end", p99(ends.ending), "ms", "quiet", p99(ends.quiet), aim=UNDISTURBED),
         Figure(f"{bills:,} bills: until all workflows have ended", ends.finished_s, "s", aim=FINISHED_WITHIN_S),
         Figure("workflows that still run then", running, "workflows", aim=NONE),
-        Figure("bills closed early", facts["early"], "bills", aim=NONE),
-        Figure("bills without exactly one closing in the log", facts["not_once"], "bills", aim=NONE),
-        Figure("numbers missing from the series", facts["gaps"], "numbers", aim=NONE),
+        Figure("bills closed early", facts.early, "bills", aim=NONE),
+        Figure("bills without exactly one closing in the log", facts.not_once, "bills", aim=NONE),
+        Figure("numbers missing from the series", facts.missing_numbers, "numbers", aim=NONE),
         Figure("adds refused or failed meanwhile", ends.closing.refused + ends.ending.refused, "adds", aim=NONE),
-        Figure("bills closed", facts["closed"], "bills", aim=no_less_than(bills)),
+        Figure("bills closed", facts.closed, "bills", aim=no_less_than(bills)),
     ]
 
 
 def _started_per_s(stack: Stack) -> float:
     """How many workflows this machine starts now, found with some that end in a month."""
-    some = Month("found-out", FOUND_OUT_WITH, _in(timedelta(days=30).total_seconds()))
+    some = month.ending_in(timedelta(days=30).total_seconds(), "found-out", FOUND_OUT_WITH)
     month.load(stack.database, some)
     return some.bills / lives.start(stack.database, stack.environment["TEMPORAL_ADDRESS"], some)
 
@@ -155,71 +154,22 @@ def _started_per_s(stack: Stack) -> float:
 def _through_the_end(stack: Stack, ours: Month) -> _Ends:
     address = stack.environment["TEMPORAL_ADDRESS"]
     started_s = lives.start(stack.database, address, ours)
-    if _until(ours) < QUIET_S + BREATH_S:
+    say(f"{ours.bills:,} workflows started in {started_s:.0f} s; their end comes in {ours.until_end_s:.0f} s")
+    if ours.until_end_s < QUIET_S + BREATH_S:
         raise RuntimeError(f"{ours.bills} workflows took {started_s:.0f} s to start: their end has come too early")
-    time.sleep(_until(ours) - QUIET_S - BREATH_S)
+    time.sleep(ours.until_end_s - QUIET_S - BREATH_S)
     with Adding(stack) as quiet:
         time.sleep(QUIET_S)
     with Adding(stack) as closing:
-        lag_s = _closed(stack.database, ours)
+        lag_s = month.closed_after_s(stack.database, ours, CLOSED_WITHIN_S)
+    say(f"closed after {lag_s:.2f} s")
     with Adding(stack) as ending:
-        finished_s = _finished(stack.database, ours)
+        finished_s = month.finished_after_s(stack.database, ours, GIVEN_UP_S)
     return _Ends(quiet.sample, closing.sample, ending.sample, started_s, lag_s, finished_s)
-
-
-def _closed(database: psycopg.Connection, ours: Month) -> float:
-    """Returns once all are closed; how long after their end that was."""
-    return _when(database, ours, "b.status = 'closed'", CLOSED_WITHIN_S)
-
-
-def _finished(database: psycopg.Connection, ours: Month) -> float:
-    return _when(database, ours, "w.finished_at IS NOT NULL", GIVEN_UP_S)
-
-
-def _when(database: psycopg.Connection, ours: Month, what: str, within_s: float) -> float:
-    query = LEFT.replace("WHAT", what).encode()
-    time.sleep(max(_until(ours), 0.0))
-    while True:
-        row = database.execute(query, {"name": ours.name, "end": ours.end}).fetchone()
-        assert row
-        lag_s, left = float(row[0]), row[1]
-        if not left:
-            return lag_s
-        if lag_s > within_s:
-            raise RuntimeError(f"{left} of {ours.bills} are not so after {within_s} s: {what}")
-        # So that looking is a small part of what goes on.
-        time.sleep(min(0.02 + lag_s / 50, 1.0))
-
-
-def _facts(database: psycopg.Connection, ours: Month) -> dict[str, Any]:
-    row = database.execute(FACTS, {"name": ours.name}).fetchone()
-    assert row
-    return dict(zip(("closed", "early", "not_once", "gaps"), row, strict=True))
-
-
-def _in(seconds: float) -> datetime:
-    return datetime.now(UTC) + timedelta(seconds=seconds)
-
-
-def _until(ending: Month) -> float:
-    return (ending.end - datetime.now(UTC)).total_seconds()
 
 
 COUNTS = """
     SELECT b.id::text, count(*)
     FROM bills b JOIN customers c ON c.id = b.customer_id JOIN line_items l ON l.bill_id = b.id
     WHERE c.external_id = %(name)s GROUP BY b.id
-"""
-LEFT = """
-    SELECT extract(epoch FROM billing_now() - %(end)s), count(*) FILTER (WHERE NOT (WHAT))
-    FROM bills b JOIN customers c ON c.id = b.customer_id JOIN bill_workflows w ON w.bill_id = b.id
-    WHERE c.external_id = %(name)s
-"""
-FACTS = """
-    SELECT count(*) FILTER (WHERE b.status = 'closed'),
-           count(*) FILTER (WHERE b.closed_at < b.period_end OR b.effective_at <> b.period_end),
-           count(*) FILTER (WHERE (SELECT count(*) FROM events e
-                                   WHERE e.subject_id = b.id AND e.type = 'bill.closed') <> 1),
-           max(b.number) - min(b.number) + 1 - count(DISTINCT b.number)
-    FROM bills b JOIN customers c ON c.id = b.customer_id WHERE c.external_id = %(name)s
 """

@@ -125,11 +125,12 @@ def rows_at_once(engine: Engine, statements: Sequence[tuple[LiteralString, Seque
             driver = cast("psycopg.Connection[Any]", pooled.driver_connection)
             driver.autocommit = True
             found = _asked_at_once(driver, statements)
-            _give_back(pooled, driver)
-            return found
         except BaseException:
             pooled.invalidate()  # in the midst of a transaction
             raise
+        else:
+            _give_back(pooled, driver)
+            return found
         finally:
             pooled.close()
 

@@ -12,18 +12,10 @@ from psycopg.errors import UniqueViolation
 from sqlalchemy import Engine
 
 from billing.bill import Bill, LineItem, LineItemDraft
-from billing.errors import (
-    AlreadyReversed,
-    BillClosed,
-    BillClosing,
-    BillingError,
-    BillNotFound,
-    IdempotencyKeyReused,
-    NotReversible,
-    PeriodEnded,
-)
+from billing.errors import AlreadyReversed, BillingError, BillNotFound, IdempotencyKeyReused, NotReversible
 from billing.identifiers import new_id
-from billing.ledger import reads
+from billing.ledger import adding, reads
+from billing.ledger.adding import REFUSALS
 from billing.ledger.database import one_row
 from billing.ledger.rows import bill_of
 from billing.money import EXACT
@@ -31,13 +23,6 @@ from billing.origin import Origin, fingerprint
 
 ADD = "add_line_item"
 REVERSE = "reverse_line_item"
-
-REFUSALS: dict[str, type[BillingError]] = {
-    "bill_closed": BillClosed,
-    "bill_closing": BillClosing,
-    "period_ended": PeriodEnded,
-    "idempotency_key_reused": IdempotencyKeyReused,
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,8 +61,8 @@ def entry(draft: LineItemDraft, key: str | None) -> Entry:
 
 def add(engine: Engine, origin: Origin, bill_id: UUID, draft: LineItemDraft) -> tuple[Bill, LineItem, bool]:
     """One item: the bill with its new totals, the item, and whether it is a replay. Raises what refused it."""
-    accepted = add_all(engine, origin, bill_id, [entry(draft, origin.idempotency_key)])
-    return _only(accepted)
+    added = adding.alone(engine, adding.asked(origin, bill_id, draft))
+    return added.bill, added.item, added.replayed
 
 
 def add_all(

@@ -13,7 +13,7 @@ from billing.errors import BillNotFound, CustomerNotFound, LineItemNotFound
 from billing.ledger import database
 from billing.ledger.database import snapshot
 from billing.ledger.rows import Row, bill_of, closed_payable_of, customer_of, line_item_of
-from billing.ledger.tables.bills import BillRow, CustomerRow, LineItemRow, SubtotalRow
+from billing.ledger.tables.bills import BillRow, CustomerRow, LineItemRow
 
 _BILLS = BillRow.__table__
 _CUSTOMERS = CustomerRow.__table__
@@ -115,13 +115,15 @@ def reversals_of(engine: Engine, items: Sequence[LineItem]) -> Mapping[UUID, Lin
     """Which of these items were taken back, and by which item."""
     if not items:
         return {}
-    with snapshot(engine) as connection:
-        rows = connection.execute(
-            select(_ITEMS).where(
-                _ITEMS.c.bill_id == items[0].bill_id, _ITEMS.c.reverses.in_([item.id for item in items])
-            )
-        )
-        return {row.reverses: line_item_of(row) for row in rows}
+    found = database.rows(engine, _REVERSALS, (items[0].bill_id, [item.id for item in items]))
+    return {row.reverses: line_item_of(row) for row in found}
+
+
+_REVERSALS = """
+    SELECT bill_id, id, position, description, currency, quantity, unit_price, total, created_at, added_in_version,
+           reverses, reason
+    FROM line_items WHERE bill_id = %s AND reverses = ANY(%s)
+"""
 
 
 def names(words: str) -> ColumnElement[bool]:
@@ -134,14 +136,21 @@ def bills_of(connection: Connection, rows: Sequence[Row]) -> list[Bill]:
     if not rows:
         return []
     subtotals: dict[UUID, list[Row]] = defaultdict(list)
-    kept = select(SubtotalRow.__table__).where(SubtotalRow.bill_id.in_([row.id for row in rows]))
-    for subtotal in connection.execute(kept):
+    for subtotal in connection.exec_driver_sql(_SUBTOTALS, ([row.id for row in rows],)):
         subtotals[subtotal.bill_id].append(subtotal)
-    customers = _customers_by_id(connection, {row.customer_id for row in rows})
-    return [_bill_of(row, customers[row.customer_id], subtotals[row.id]) for row in rows]
+    # A closed bill has a copy of its customer.
+    customers = _customers_by_id(connection, {row.customer_id for row in rows if not row.billed_customer})
+    return [_bill_of(row, customers.get(row.customer_id), subtotals[row.id]) for row in rows]
 
 
-def _bill_of(row: Row, customer: Row, subtotals: list[Row]) -> Bill:
+# As arrays: a list of so many parameters is a statement of its own for each length, and is made anew each time.
+_SUBTOTALS = """
+    SELECT bill_id, currency, subtotal, payable, rounding, minor_units FROM bill_subtotals WHERE bill_id = ANY(%s)
+"""
+_CUSTOMERS_BY_ID = "SELECT id, external_id, name, billing_address FROM customers WHERE id = ANY(%s)"
+
+
+def _bill_of(row: Row, customer: Row | None, subtotals: list[Row]) -> Bill:
     in_order = sorted(subtotals, key=lambda subtotal: subtotal.currency)
     closed = in_order if row.status == BillStatus.CLOSED else []
     amounts = ((subtotal.currency, subtotal.subtotal) for subtotal in in_order)
@@ -149,7 +158,8 @@ def _bill_of(row: Row, customer: Row, subtotals: list[Row]) -> Bill:
 
 
 def _customers_by_id(connection: Connection, ids: Iterable[UUID]) -> dict[UUID, Row]:
-    return {row.id: row for row in connection.execute(select(_CUSTOMERS).where(_CUSTOMERS.c.id.in_(list(ids))))}
+    wanted = list(ids)
+    return {row.id: row for row in connection.exec_driver_sql(_CUSTOMERS_BY_ID, (wanted,))} if wanted else {}
 
 
 def customer(engine: Engine, external_id: str) -> Customer:

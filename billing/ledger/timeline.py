@@ -9,11 +9,12 @@ from uuid import UUID
 
 from sqlalchemy import ColumnElement, Connection, Engine, func, select
 
+from billing.ledger import database
 from billing.ledger.database import single_statement, snapshot
 from billing.ledger.events import Event, event_of
 from billing.ledger.tables.links import ShareLinkRow
 from billing.ledger.tables.log import EventRow
-from billing.origin import Actor
+from billing.origin import Actor, ActorKind
 
 _EVENTS = EventRow.__table__
 
@@ -94,6 +95,10 @@ def authors(engine: Engine, bill_id: UUID, versions: Collection[int]) -> Mapping
     """Who made these versions of a bill."""
     if not versions:
         return {}
-    with snapshot(engine) as connection:
-        found = _read(connection, (_EVENTS.c.subject_id == bill_id, _EVENTS.c.version.in_(versions)), len(versions))
-    return {event.version: event.actor for event in found}
+    found = database.rows(engine, _AUTHORS, (bill_id, list(versions)))
+    return {row.version: Actor(ActorKind(row.actor_kind), row.actor_id, row.actor_name) for row in found}
+
+
+_AUTHORS = """
+    SELECT version, actor_kind, actor_id, actor_name FROM events WHERE subject_id = %s AND version = ANY(%s)
+"""

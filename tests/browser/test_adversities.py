@@ -44,11 +44,15 @@ def slow(page: Page) -> Iterator[None]:
 def unanswered(page: Page, address: str) -> Iterator[list[Route]]:
     """Requests to it are answered only after the end of this: those that were sent until then."""
     waiting: list[Route] = []
-    page.route(address, waiting.append)
+
+    def keep(route: Route) -> None:
+        waiting.append(route)
+
+    page.route(address, keep)
     yield waiting
-    page.unroute(address)
     for route in waiting:
         route.continue_()
+    page.unroute(address)
 
 
 class TestWithoutScript:

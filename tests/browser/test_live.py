@@ -209,7 +209,7 @@ def test_a_page_outlives_the_server_and_follows_the_next_one(chromium, database_
 
 def test_without_a_stream_it_asks_every_second_and_is_told_of_nothing_new_in_a_word(open_browser, bill, add):
     page = open_browser()
-    page.route("**/stream", lambda route: route.fulfill(status=429))
+    page.route("**/stream?*", lambda route: route.fulfill(status=429))
     page.goto(f"/bills/{bill.id}")
     began_s = time.monotonic()
     for _ in range(3):

@@ -8,7 +8,7 @@ from typing import Any
 
 from billing.clock import rfc3339
 from tests.chaos.caller import Caller
-from tests.chaos.decisions import Life, Plan
+from tests.chaos.decisions import LONGEST_REST_S, Life, Plan
 
 PERIOD = timedelta(days=30)
 
@@ -43,14 +43,14 @@ class Bills:
         return opened[int(fraction * len(opened))] if opened else None
 
     def later_end(self, bill: int, seconds: float) -> str:
-        """Of a bill that ends by itself some seconds after it would have; of another some days."""
-        more = timedelta(seconds=seconds)
+        """Some seconds later; of a bill that ends by itself so that it still does so within the run."""
+        more, now = timedelta(seconds=seconds), datetime.now(UTC)
         with self._lock:
+            end = self._ends[bill] + more
             if self.plan.life(bill) is Life.ENDS:
-                self._ends[bill] = max(self._ends[bill], datetime.now(UTC)) + more
-            else:
-                self._ends[bill] += more / 10
-            return rfc3339(self._ends[bill])
+                end = min(max(end, now + more), now + timedelta(seconds=LONGEST_REST_S))
+            self._ends[bill] = end
+            return rfc3339(end)
 
     def saw(self, bill: int, version: int) -> None:
         with self._lock:

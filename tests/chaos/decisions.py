@@ -17,6 +17,8 @@ CURRENCIES = ("GEL", "USD", "EUR", "JPY", "KWD")
 WINDOW = 8
 LARGEST_BATCH = 30
 SOON_S = (5.0, 35.0)
+# One that ends by itself does so at the latest so long after anybody moved its end.
+LONGEST_REST_S = 40.0
 
 
 class Do(StrEnum):

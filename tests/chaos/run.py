@@ -21,6 +21,7 @@ from tests.chaos.record import Record
 from tests.chaos.report import Report
 from tests.chaos.system import System
 
+STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 RECORDED_FROM_KILLS = 100
 ITEMS_A_BILL = 50
 MOST_BILLS = 300
@@ -28,19 +29,23 @@ MOST_BILLS = 300
 
 def main(arguments: Sequence[str] | None = None) -> int:
     asked = _parsed(arguments)
-    signal.signal(signal.SIGTERM, _stop)
-    signal.signal(signal.SIGHUP, _stop)
+    for number in STOPS:
+        signal.signal(number, _stop)
     print(f"seed {asked.seed}: bin/chaos {_command(asked)}", flush=True)
     with System() as system:
-        # Until everything has come out well, what was recorded is kept.
-        system.keep = True
         print(f"the record and all logs are in {system.directory}", flush=True)
-        reports = list(_reports(system, asked))
-        system.keep = any(one.failed for one in reports)
-        _end(system, asked, reports)
-        # Nothing more of ours is interrupted half-way.
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            signal.signal(number, signal.SIG_IGN)
+        try:
+            reports = list(_reports(system, asked))
+            system.keep = any(one.failed for one in reports)
+            _end(system, asked, reports)
+        except Exception:
+            system.keep = True
+            print(f"seed {asked.seed}: the run broke off. Kept: {system.directory}", flush=True)
+            raise
+        finally:
+            # What follows is not interrupted half-way: it ends all processes.
+            for number in STOPS:
+                signal.signal(number, signal.SIG_IGN)
     return int(system.keep)
 
 

@@ -22,6 +22,7 @@ from billing import money
 from billing.ledger import links
 from billing.origin import BILLING_ACCOUNT, Actor, ActorKind, Origin
 from tests.chaos import stored as rows
+from tests.chaos.decisions import LONGEST_REST_S
 from tests.chaos.expected import Expected
 from tests.chaos.stored import Stored
 from tests.support.agreement import Page, Staff
@@ -52,8 +53,8 @@ class Views:
         self._staff.close()
 
     def wait_until_closed(self) -> None:
-        """What was to close, or ended, does so by itself; what does not is a difference later."""
-        deadline = time.monotonic() + CLOSES_WITHIN_S
+        """What was to close, or ends within the run, does so by itself; what does not is a difference later."""
+        deadline = time.monotonic() + LONGEST_REST_S + CLOSES_WITHIN_S
         while self._still_closing() and time.monotonic() < deadline:
             time.sleep(0.2)
 
@@ -76,11 +77,12 @@ class Views:
         return {bill_id: sentences for bill_id, sentences in found.items() if sentences}
 
     def _still_closing(self) -> bool:
-        query = rows.text(
-            "SELECT EXISTS (SELECT FROM bills WHERE status = 'closing' OR (status = 'open' AND period_end <= now()))"
-        )
+        query = """
+            SELECT EXISTS (SELECT FROM bills WHERE status = 'closing'
+                           OR (status = 'open' AND period_end <= now() + make_interval(secs => :rest)))
+        """
         with self._stack.engine.connect() as connection:
-            return bool(connection.execute(query).scalar_one())
+            return bool(connection.execute(rows.text(query), {"rest": 2 * LONGEST_REST_S}).scalar_one())
 
     async def _workflows(self) -> dict[str, str]:
         """What workflows say otherwise after a minute in which nobody did anything."""

@@ -74,7 +74,9 @@ def reconcile(settings: Settings) -> Pave:
 def _only_this_tests_bills(engine: Engine) -> Iterator[None]:
     yield
     with engine.begin() as connection:
-        connection.execute(text("TRUNCATE bills, events, line_items, bill_subtotals, bill_workflows CASCADE"))
+        connection.execute(
+            text("TRUNCATE bills, events, line_items, bill_subtotals, bill_workflows, ledger_epochs CASCADE")
+        )
         connection.execute(text("UPDATE counters SET last_value = 0"))
 
 
@@ -274,3 +276,54 @@ def test_without_temporal_the_rows_are_compared_all_the_same(reconcile: Pave, en
     assert "the bill counts 2" in found.stdout
     assert "Temporal can't be reached at 127.0.0.1:1" in found.stdout
     assert (found.returncode, "Traceback" in found.stderr) == (1, False)
+
+
+def test_a_restored_ledger_outranks_what_workflows_know_and_never_gives_a_number_twice(
+    reconcile: Pave, engine: Engine, origin: Origin, settings: Settings, open_bill: OpenBill
+) -> None:
+    bill, other = open_bill(), open_bill()
+    closed = close(engine, origin, bill)
+    run_workflow(settings, other)
+    run_workflow(settings, closed)
+    assert reconcile("--all", wait_s=10).returncode == 0
+    change(engine, RESTORED_BILL, bill)
+    change(engine, "DELETE FROM events WHERE subject_id = :id AND version > 2", bill)
+    change(engine, "UPDATE bill_workflows SET heard_version = 2, finished_at = NULL WHERE bill_id = :id", bill)
+    change(
+        engine,
+        "UPDATE bill_subtotals SET payable = NULL, rounding = NULL, minor_units = NULL WHERE bill_id = :id",
+        bill,
+    )
+    change(engine, "UPDATE counters SET last_value = 0", bill)
+
+    found, repaired, again = reconcile("--all"), reconcile("--all", "--repair"), reconcile("--all")
+
+    lost = (
+        f"missing  bill-{bill.id}  acknowledged: version 4, 1 item, GEL 3.6, closed as No. 1; stored: version 2, 1 item"
+    )
+    assert f"bill-{bill.id}  workflow: it has ended; it has heard of version 4, stored is 2\n" in found.stdout
+    assert lost in found.stdout
+    assert "ledger  workflows know of bill numbers up to 1, given are those up to 0\n" in found.stdout
+    assert "epoch 1 of the ledger begins\nbill numbers set aside, being given before: 1 to 1\n" in repaired.stdout
+    assert (repaired.returncode, again.stdout) == (0, "2 bills compared, 0 differences\n"), repaired.stdout
+    assert close(engine, origin, bill).number == 2
+    assert reconcile("--all", "--repair", wait_s=10).returncode == 0
+
+
+RESTORED_BILL = """
+    UPDATE bills SET status = 'open', version = 2, close_requested_at = NULL, effective_at = NULL, closed_at = NULL,
+                     close_reason = NULL, number = NULL, billed_customer = NULL, seller = NULL WHERE id = :id
+"""
+
+
+def test_the_log_of_another_server_is_found_and_put_in_order(
+    reconcile: Pave, engine: Engine, settings: Settings, bill: Bill
+) -> None:
+    run_workflow(settings, bill)
+    change(engine, "UPDATE events SET xid = '99999999999' WHERE subject_id = :id", bill)
+
+    found, repaired = reconcile(wait_s=10), reconcile("--repair", wait_s=10)
+
+    assert "ledger  the log's last transaction is 99999999999, the server is at " in found.stdout
+    assert (found.returncode, repaired.returncode) == (1, 0)
+    assert "the log is in order again; counted anew: 3 events\n" in repaired.stdout

@@ -16,6 +16,7 @@ import pytest
 from sqlalchemy import text
 
 from billing.clock import rfc3339
+from tests.support.agreement import Staff
 from tests.support.integrator import Integrator, bill_body
 from tests.support.skewed import skewed_by
 from tests.support.stack import Stack
@@ -46,6 +47,14 @@ def skew(request: pytest.FixtureRequest, stack: Stack) -> Iterator[Skew]:
     yield wanted
     stack.web.restart()
     stack.worker.restart()
+
+
+@pytest.fixture(scope="module")
+def staff(stack: Stack, skew: Skew) -> Iterator[Staff]:
+    """Signed in while the clocks are wrong: a session is not expected to outlive a jump of the web's clock."""
+    one = Staff(stack)
+    yield one
+    one.close()
 
 
 @pytest.fixture(autouse=True)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import statistics
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any
 from uuid import uuid4
@@ -15,6 +17,7 @@ from billing.exchange import refreshing
 from billing.exchange.open_exchange_rates import OpenExchangeRates
 from billing.ledger import rates
 from billing.origin import by_the_system
+from tests.support.agreement import Staff
 from tests.support.integrator import Integrator
 from tests.support.rates_provider import BEHAVIOURS, RatesProvider
 from tests.support.stack import Stack
@@ -36,6 +39,7 @@ FAULTS: list[tuple[str, dict[str, Any]]] = [
     ("bad_rate", {"rate": '"2.7"'}),
 ]
 Refresh = Callable[[], str]
+READ_WITHIN_S = 0.3
 
 
 @pytest.fixture(scope="module")
@@ -118,6 +122,67 @@ def test_whatever_the_provider_does_the_last_good_rates_stay_and_nobody_waits(
     for bill_id in bill_ids:
         assert integrator.bill_when(bill_id, "closed")["rates"]["snapshot_id"] == str(before.id)
     agree(*bill_ids)
+
+
+def test_reads_are_as_fast_and_as_right_whatever_the_provider_does(
+    stack: Stack, provider: RatesProvider, integrator: Integrator, staff: Staff, refresh: Refresh
+) -> None:
+    provider.publish(GEL="2.5")
+    refresh()
+    bill_id = integrator.opened()
+    integrator.added(bill_id)
+    integrator.added(bill_id, quantity=1, unit_price=10, currency="USD")
+    time.sleep(1.1)
+    right = {"GEL": "28.60", "USD": "11.44"}
+    took_s: list[float] = []
+
+    for name, details in FAULTS:
+        provider.behave(name, **details)
+        with ThreadPoolExecutor(1) as elsewhere:
+            fetching = elsewhere.submit(refresh)
+            under_way = True
+            while under_way:
+                under_way, began = not fetching.done(), time.monotonic()
+                converted = integrator.bill(bill_id)["total"]["converted"]
+                took_s.append(time.monotonic() - began)
+                assert {code: one["amount"] for code, one in converted.items()} == right, name
+        page = staff.page(f"/bills/{bill_id}")
+        assert page.amounts("whole") == {page.fields["shown_currency"]: right[page.fields["shown_currency"]]}, name
+
+    assert len(took_s) >= len(FAULTS)
+    assert statistics.median(took_s) < READ_WITHIN_S
+
+
+def test_nobody_waits_while_the_running_worker_waits_for_a_silent_provider(
+    stack: Stack, provider: RatesProvider, integrator: Integrator, refresh: Refresh, agree: AssertAgree
+) -> None:
+    provider.publish(GEL="2.5")
+    refresh()
+    bill_id = integrator.opened()
+    before = integrator.added(bill_id)
+    provider.behave("silence")
+    stack.worker.stop()
+    asked_before = len(provider.requests)
+    stack.worker.start(RATES_REFRESH_SECONDS="1")
+    try:
+        deadline = time.monotonic() + 30
+        while len(provider.requests) == asked_before:
+            assert time.monotonic() < deadline, "the worker did not ask"
+            time.sleep(0.05)
+        took_s = []
+        for _ in range(20):
+            began = time.monotonic()
+            integrator.added(bill_id)
+            assert integrator.bill(bill_id)["line_items"][0]["id"] == before["id"]
+            took_s.append((time.monotonic() - began) / 2)
+        assert integrator.asked_to_close(bill_id).status_code in {200, 202}
+        closed = integrator.bill_when(bill_id, "closed", within_s=30)
+    finally:
+        provider.behave("normally")
+        stack.worker.restart()
+    assert statistics.median(took_s) < READ_WITHIN_S
+    assert closed["item_count"] == 21
+    agree(bill_id)
 
 
 def test_rates_without_a_currency_are_taken_and_conversions_that_need_it_are_unavailable(

@@ -23,7 +23,6 @@ from webapp import metrics, metrics_files
 from webapp.config import Config
 from workflows import scraping
 from workflows.database_gauges import DatabaseGauges
-from workflows.worker import bill_worker  # noqa: F401 - what a worker counts is there too
 
 COUNTS = """
 import os, sys
@@ -129,11 +128,19 @@ def test_the_database_says_what_is_late(engine: Engine, database_url: str, origi
     line_items.add(engine, origin, late.id, draft())
     with engine.begin() as connection:
         connection.execute(
-            text("UPDATE bills SET period_start = period_start - interval '40 days',"
-                 " period_end = clock_timestamp() - interval '90 seconds' WHERE id = :id"), {"id": late.id})  # fmt: skip
+            text(
+                "UPDATE bills SET period_start = period_start - interval '40 days',"
+                " period_end = clock_timestamp() - interval '90 seconds' WHERE id = :id"
+            ),
+            {"id": late.id},
+        )
         connection.execute(
-            text("UPDATE bills SET status = 'closing', close_requested_at = clock_timestamp() - interval '2 minutes'"
-                 " WHERE id = :id"), {"id": asked.id})  # fmt: skip
+            text(
+                "UPDATE bills SET status = 'closing', close_requested_at = clock_timestamp() - interval '2 minutes'"
+                " WHERE id = :id"
+            ),
+            {"id": asked.id},
+        )
         events = connection.execute(text("SELECT count(*) FROM events")).scalar_one()
     seen = _of_database(Settings(database_url))
 
@@ -177,7 +184,7 @@ def test_scrapes_in_quick_succession_ask_the_database_once(
     assert _of(gauges).value("pave_events_not_counted") == before
 
 
-@pytest.mark.parametrize("port", ["0", "65536", "http", "-1", "١"])
+@pytest.mark.parametrize("port", ["0", "65536", "http", "-1", "\N{ARABIC-INDIC DIGIT ONE}"])
 def test_a_port_that_is_none_is_refused(port: str) -> None:
     with pytest.raises(SettingsInvalid, match="METRICS_PORT"):
         scraping.address_in({"METRICS_PORT": port}, "METRICS_PORT")
@@ -229,7 +236,7 @@ def _of_database(settings: Settings) -> Scrape:
 
 
 def _of(gauges: DatabaseGauges) -> Scrape:
-    return read("\n".join(_lines(gauges)))
+    return read("\n".join(_lines(gauges)) + "\n")
 
 
 def _lines(gauges: DatabaseGauges) -> list[str]:
@@ -237,4 +244,4 @@ def _lines(gauges: DatabaseGauges) -> list[str]:
 
     registry = CollectorRegistry()
     registry.register(gauges)
-    return generate_latest(registry).decode().splitlines() + [""]
+    return generate_latest(registry).decode().splitlines()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from uuid import UUID
 
-from flask import Response, current_app, request, url_for
+from flask import Response, request, url_for
 from flask.typing import ResponseReturnValue
 
 from billing.ledger import links, seller
@@ -21,10 +21,10 @@ from webapp.identity.access import public
 from webapp.live.bounds import PER_LINK
 from webapp.live.streams import stream
 from webapp.live.watches import Link
+from webapp.pages.followed import followed_currency
 from webapp.pages.inputs import position
 from webapp.system import system
 
-LONGEST_CODE = 8
 TOO_LONG = ("This bill is too long for a PDF", f"It has more than {MOST_LINES:,} lines. The CSV file has all of them.")
 TOO_SLOW = ("This PDF takes too long to make", "The CSV file has all lines of the bill.")
 EVERY_OTHER_METHOD = ["POST", "PUT", "PATCH", "DELETE"]
@@ -67,9 +67,9 @@ def _is_seen(bill_id: UUID) -> bool:
 @public
 def show_stream(token: str) -> ResponseReturnValue:
     """What changes on the bill as a page shows it, until the link is revoked."""
-    link, app = _link(token), current_app._get_current_object()  # type: ignore[attr-defined]
-    currency = request.args.get("currency", "")[:LONGEST_CODE]
-    view = CustomerView(link.bill_id, link.id, token, currency, _after(), system(), app)
+    link = _link(token)
+    currency = followed_currency(system(), link.bill_id, request.args.get("currency"))
+    view = CustomerView(link.bill_id, link.id, token, currency, _after(), system())
     return stream(system().live, view, viewer=Link(link.id), per_viewer=PER_LINK)
 
 

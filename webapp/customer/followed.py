@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from uuid import UUID
 
-from flask import Flask, render_template
-
 from billing.ledger.following import Additions
 from billing.ledger.standings import Standing
 from webapp.customer.showing import LINES_A_PAGE, context
@@ -28,7 +26,6 @@ class CustomerView:
     currency: str
     after: int
     system: System = field(compare=False, repr=False)
-    app: Flask = field(compare=False, repr=False)
 
     def shown(self, standing: Standing) -> Shown:
         seen = document.seen_of(self.system, standing, self.currency)
@@ -38,9 +35,8 @@ class CustomerView:
         """As `customer/changes.html`."""
         found = additions(self.system, self.bill_id, since, read) if since.items > self.after else None
         shown = self._read(since) if found is None or self._may_lack(found) else self._of(found)
-        with self.app.test_request_context():
-            given = context(self.system, self.token, shown, after=self.after, known=since.items)
-            rendered = render_template("customer/changes.html", **given)
+        given = context(self.system, self.token, shown, after=self.after, known=since.items)
+        rendered = self.system.rendered("customer/changes.html", **given)
         now = Shown(shown.seen, shown.bill.version, found.links if found else since.links, shown.bill.item_count)
         return News(now, pieces_of(rendered))
 

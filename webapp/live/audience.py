@@ -25,6 +25,8 @@ class Audience:
         self.view = view
         self.watches: set[Watch] = set()
         self.shown: Shown | None = None
+        # By its standing: what news lead to may have another word, as where a currency is offered no more.
+        self._known = ""
         self._pieces: frozenset[str] = frozenset()
 
     def greet(self, watch: Watch) -> None:
@@ -38,8 +40,9 @@ class Audience:
         if self.shown is None:
             self.shown = now
             return 0
-        if now.seen == self.shown.seen or now.told < self.shown.told:
+        if now.seen in {self.shown.seen, self._known} or now.told < self.shown.told:
             return 0
+        self._known = now.seen
         news = None if read is None else self._news(self.shown, read)
         words = self._words(self.shown, news or News(now, ()), is_whole=news is not None, watching=len(watches))
         self.shown = news.shown if news else now

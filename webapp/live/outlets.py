@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from queue import Empty, SimpleQueue
 from typing import Any, Protocol
 
-# A browser that reads nothing is cut off when so much waits for it here, or for so long. The kernel holds as much again.
+# A browser that reads nothing is cut off when so much waits for it here, or for so long. The kernel holds as much.
 MOST_WAITING_BYTES = 256 * 1024
 STALLED_S = 10.0
 KERNEL_BUFFER_BYTES = 128 * 1024

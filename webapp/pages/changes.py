@@ -39,6 +39,7 @@ from webapp.pages.shown import (
 )
 from webapp.system import System, system
 
+
 @dataclass(frozen=True, slots=True)
 class PageState:
     """What the asking page shows: items from `oldest` to `newest`, events up to `version`, and so many of `links`.

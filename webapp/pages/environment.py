@@ -13,8 +13,8 @@ from webapp.assets import asset_url, font_name
 from webapp.attention import Attention
 from webapp.identity.caller import current_caller
 from webapp.identity.roles import Role
+from webapp.pages import elements
 from webapp.pages.element_ids import element_id
-from webapp.pages.elements import ELEMENTS
 from webapp.pages.event_words import event_words
 from webapp.pages.keys import is_allowed, shortcuts
 from webapp.pages.titles import period_title
@@ -30,7 +30,7 @@ def register(pages: Blueprint) -> None:
     pages.add_app_template_global(asset_url)
     pages.add_app_template_global(font_name)
     # Not by context: what is imported from a template has none.
-    pages.record_once(lambda state: state.app.jinja_env.globals.update(elements=ELEMENTS))
+    pages.record_once(lambda state: state.app.jinja_env.globals.update(elements=elements))
     pages.app_context_processor(_caller)
 
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from uuid import UUID
 
-from flask import Flask, render_template
-
 from billing.ledger import following
 from billing.ledger.following import Additions
 from billing.ledger.standings import Standing
@@ -14,7 +12,7 @@ from webapp import queries
 from webapp.live.seen import seen_of
 from webapp.live.views import Memo, News, Shown, pieces_of
 from webapp.pages.changes import PageState, changes, changes_of_additions
-from webapp.pages.shown import ITEMS_SHOWN
+from webapp.pages.shown import ITEMS_SHOWN, usual_currency
 from webapp.system import System
 
 
@@ -26,7 +24,6 @@ class StaffView:
     currency: str
     may_operate: bool
     system: System = field(compare=False, repr=False)
-    app: Flask = field(compare=False, repr=False)
 
     def shown(self, standing: Standing) -> Shown:
         seen = seen_of(standing, queries.current_rates(self.system), self.currency)
@@ -41,9 +38,17 @@ class StaffView:
         else:
             given = changes_of_additions(self.system, found, state)
         shown = given["shown"]
-        with self.app.test_request_context():
-            rendered = render_template("bills/changes.html", may_operate=self.may_operate, caller=None, **given)
+        rendered = self.system.rendered("bills/changes.html", may_operate=self.may_operate, caller=None, **given)
         return News(Shown(shown.seen, shown.bill.version, shown.links, shown.bill.item_count), pieces_of(rendered))
+
+
+def followed_currency(system: System, bill_id: UUID, code: str | None) -> str:
+    """The one that the page shows; of a page that doesn't say so, or not rightly, the usual one. Raises
+    BillNotFound."""
+    if code in system.supported_currencies:
+        return code
+    bill = queries.bill(system, bill_id)
+    return code if code in bill.currencies else usual_currency(system, bill)
 
 
 def additions(system: System, bill_id: UUID, since: Shown, read: Memo) -> Additions | None:

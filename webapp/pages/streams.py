@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from flask import Flask, current_app, g, request
+from flask import g, request
 from flask.typing import ResponseReturnValue
 
 from webapp.identity.access import allow, asked_by_itself
@@ -11,11 +11,9 @@ from webapp.live.bounds import PER_SESSION
 from webapp.live.streams import stream
 from webapp.live.watches import Session
 from webapp.pages.blueprint import pages
-from webapp.pages.followed import StaffView
+from webapp.pages.followed import StaffView, followed_currency
 from webapp.pages.ids import parse_bill_id
 from webapp.system import system
-
-LONGEST_CODE = 8
 
 
 @pages.get("/bills/<bill_id>/stream")
@@ -23,8 +21,8 @@ LONGEST_CODE = 8
 @asked_by_itself
 def stream_changes(bill_id: str) -> ResponseReturnValue:
     """What changes on the bill as a page shows it in `currency`, for as long as the session lasts."""
-    app: Flask = current_app._get_current_object()  # type: ignore[attr-defined]
-    role, currency = g.caller.role, request.args.get("currency", "")[:LONGEST_CODE]
-    view = StaffView(parse_bill_id(bill_id), currency, role.includes(Role.OPERATOR), system(), app)
+    bill_uuid, role = parse_bill_id(bill_id), g.caller.role
+    currency = followed_currency(system(), bill_uuid, request.args.get("currency"))
+    view = StaffView(bill_uuid, currency, role.includes(Role.OPERATOR), system())
     viewer = Session(g.caller.session_id, role)
     return stream(system().live, view, viewer=viewer, per_viewer=PER_SESSION)

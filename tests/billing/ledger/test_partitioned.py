@@ -1,4 +1,4 @@
-"""Tables split by bill: the same tests of adding and closing as on whole tables, and not a line of the ledger differs."""
+"""Tables split by bill: the tests of adding and closing as on whole tables, and not a line of the ledger differs."""
 
 from __future__ import annotations
 

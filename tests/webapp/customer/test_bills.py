@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from uuid import uuid4
 
 import psycopg
 import pytest
@@ -12,7 +13,10 @@ from billing.ledger import seller
 from tests.support.ledger import OpenBill
 from tests.support.page import Element, parse
 from tests.support.sharing import LINES, Sharing
-from webapp.customer.bills import LINES_A_PAGE
+from tests.support.watching import watching
+from webapp.customer.followed import CustomerView
+from webapp.customer.showing import LINES_A_PAGE
+from webapp.live.views import pieces_of
 from webapp.pages.element_ids import element_id
 
 HOSTILE = '<script>alert(1)</script> & "quoted" {{ 7 * 7 }}'
@@ -222,7 +226,7 @@ def state_of(page: Element) -> dict[str, str]:
     return {**state, "currency": page.all("option", selected="")[0].text}
 
 
-def test_to_be_told_of_nothing_new_costs_two_small_queries(
+def test_to_be_told_of_nothing_new_costs_one_small_query(
     client: FlaskClient, sharing: Sharing, open_bill: OpenBill, statements: list[str]
 ):
     bill = open_bill()
@@ -233,7 +237,7 @@ def test_to_be_told_of_nothing_new_costs_two_small_queries(
     del statements[:]
     assert client.get(f"{address}/changes", query_string=state).status_code == 204
     assert not [one for one in statements if "line_items" in one]
-    assert len([one for one in statements if "FROM bills" in one]) == 2
+    assert len([one for one in statements if "FROM bills" in one]) == 1
 
 
 def test_who_was_told_of_a_change_is_not_answered_with_what_was_before(
@@ -242,13 +246,30 @@ def test_who_was_told_of_a_change_is_not_answered_with_what_was_before(
     bill = open_bill()
     address = sharing.address(bill)
     state = state_of(opened(client, address))
-    hub = app.extensions["pave"].live
-    watch = hub.watch(bill.id, viewer="somebody", per_viewer=1)
-    told = watch.next(30)
-    sharing.add(bill, *LINES)
-    answer = client.get(f"{address}/changes", query_string={**state, "told": str(told.changes + len(LINES))})
-    watch.end()
+    with watching(app.extensions["pave"], bill):
+        told = app.extensions["pave"].live.standing(bill.id).changes
+        sharing.add(bill, *LINES)
+        answer = client.get(f"{address}/changes", query_string={**state, "told": str(told + len(LINES))})
     assert answer.status_code == 200
+
+
+def test_what_a_stream_brings_is_what_the_page_would_have_asked_for(
+    app, client: FlaskClient, sharing: Sharing, open_bill: OpenBill
+):
+    bill = open_bill()
+    sharing.add(bill, *LINES)
+    address = sharing.address(bill)
+    state = state_of(opened(client, address))
+    view = CustomerView(bill.id, uuid4(), address.rpartition("/")[2], state["currency"], 0, app.extensions["pave"])
+    with watching(app.extensions["pave"], bill, view) as heard:
+        sharing.add(bill, LINES[0])
+        said = heard.next("news")
+    assert said["from"] == state["seen"]
+    asked = client.get(f"{address}/changes", query_string=state).text
+    told = pieces_of(said["html"])
+    assert {*told} <= {*pieces_of(asked)}
+    assert [piece.count("<tr id=") for piece in told if "#charged" in piece] == [1]
+    assert said["seen"] == re.search('name="seen" value="([^"]*)"', asked)[1]
 
 
 def test_a_page_hears_of_another_seller_and_of_the_end_of_the_bill(

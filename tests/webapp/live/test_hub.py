@@ -1,10 +1,11 @@
-"""One thread looks for all that watch, and only while somebody does."""
+"""One thread looks and speaks for all that watch, and only while somebody does."""
 
 from __future__ import annotations
 
 import threading
 import time
 from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from uuid import UUID, uuid4
 
@@ -12,18 +13,37 @@ import pytest
 
 from billing.errors import BillNotFound, Unavailable
 from billing.ledger.standings import Standing
+from webapp.live.bell import Neighbours
 from webapp.live.hub import Hub, TooManyStreams
+from webapp.live.outlets import Listening
+from webapp.live.views import News, Shown
+from webapp.live.watches import Link, Viewer, Watch
 
-SOON_S = 2.0
+SOON_S = 10.0
+
+
+@dataclass(frozen=True)
+class Plain:
+    """A view that shows the version alone."""
+
+    bill_id: UUID
+
+    def shown(self, standing: Standing) -> Shown:
+        return Shown(f"v{standing.version}", standing.version, 0, 0)
+
+    def news(self, since: Shown, read: dict) -> News:
+        version = since.version + 1
+        return News(Shown(f"v{version}", version, 0, 0), ["<template>news</template>", "<template>same</template>"])
 
 
 class Bills:
-    """What there is to read, and how often it was read."""
+    """What there is to read, how often it was read, and who may go on watching."""
 
     def __init__(self) -> None:
         self.versions: dict[UUID, int] = {}
         self.reads: list[set[UUID]] = []
         self.fails = False
+        self.refused: set[Viewer] = set()
 
     def new(self) -> UUID:
         bill_id = uuid4()
@@ -37,6 +57,9 @@ class Bills:
         known = {bill_id: self.versions[bill_id] for bill_id in bill_ids if bill_id in self.versions}
         return {bill_id: Standing(version, "open", datetime.now(UTC), None, 0) for bill_id, version in known.items()}
 
+    def admit(self, viewers: Collection[Viewer]) -> Collection[Viewer]:
+        return set(viewers) - self.refused
+
 
 @pytest.fixture
 def bills() -> Bills:
@@ -45,7 +68,30 @@ def bills() -> Bills:
 
 @pytest.fixture
 def hub(bills: Bills) -> Hub:
-    return Hub(bills.read, most=8)
+    return Hub(bills.read, bills.admit, most=8, most_threads=8)
+
+
+VIEWERS: dict[str, Viewer] = {}
+
+
+def viewer(name: str) -> Viewer:
+    return VIEWERS.setdefault(name, Link(uuid4()))
+
+
+def watched(hub: Hub, bill_id: UUID, name: str = "a", *, per_viewer: int = 8) -> tuple[Watch, Listening]:
+    watch, outlet = (
+        hub.watch(Plain(bill_id), viewer=viewer(name), per_viewer=per_viewer, holds_thread=True),
+        Listening(),
+    )
+    hub.listen(watch, outlet)
+    return watch, outlet
+
+
+def heard(outlet: Listening) -> str:
+    """What is said next, but for heartbeats that repeat it; empty once nothing more will be."""
+    words = outlet.heard(SOON_S)
+    assert words != b"", "nothing was said"
+    return (words or b"").decode()
 
 
 def until(true: Callable[[], bool]) -> None:
@@ -60,60 +106,97 @@ def readers() -> list[threading.Thread]:
 
 
 def test_the_thread_comes_with_the_first_that_watches_and_goes_with_the_last(hub: Hub, bills: Bills):
-    assert readers() == []
-    first, second = (hub.watch(bills.new(), viewer="a", per_viewer=2) for _ in range(2))
-    assert len(readers()) == 1
-    first.end()
-    time.sleep(0.6)
-    assert len(readers()) == 1
-    second.end()
     until(lambda: readers() == [])
-    third = hub.watch(bills.new(), viewer="a", per_viewer=2)
-    assert third.next(SOON_S) is not None
-    third.end()
+    (first, _), (second, still) = (watched(hub, bills.new()) for _ in range(2))
+    assert len(readers()) == 1
+    hub.end(first)
+    assert '"seen":"v1"' in heard(still)
+    assert len(readers()) == 1
+    hub.end(second)
+    until(lambda: readers() == [])
+    third, outlet = watched(hub, bills.new())
+    assert '"seen":"v1"' in heard(outlet)
+    hub.end(third)
     until(lambda: readers() == [])
 
 
-def test_all_bills_are_read_at_once_a_few_times_a_second(hub: Hub, bills: Bills):
-    watched = {bills.new() for _ in range(5)}
-    watches = [hub.watch(bill_id, viewer="a", per_viewer=5) for bill_id in watched]
-    until(lambda: watched in bills.reads)
+def test_all_bills_are_read_at_once(hub: Hub, bills: Bills):
+    wanted = {bills.new() for _ in range(5)}
+    watches = [watched(hub, bill_id)[0] for bill_id in wanted]
+    until(lambda: wanted in bills.reads)
     del bills.reads[:]
-    time.sleep(1.0)
-    assert 2 <= len(bills.reads) <= 5
-    assert all(read == watched for read in bills.reads)
+    until(lambda: len(bills.reads) > 2)
+    assert all(read == wanted for read in bills.reads)
     for watch in watches:
-        watch.end()
+        hub.end(watch)
 
 
-def test_many_changes_between_two_looks_are_told_as_one(hub: Hub, bills: Bills):
+def test_a_page_is_greeted_with_how_the_bill_stands_and_told_from_what_to_what_it_changed(hub: Hub, bills: Bills):
     bill_id = bills.new()
-    watch = hub.watch(bill_id, viewer="a", per_viewer=1)
-    assert watch.next(SOON_S).version == 1
-    bills.versions[bill_id] = 40
-    assert watch.next(SOON_S).version == 40
-    assert watch.next(0.6) is None
-    watch.end()
+    watch, outlet = watched(hub, bill_id)
+    assert heard(outlet) == 'event: alive\ndata: {"seen":"v1","version":1,"told":1}\n\n'
+    bills.versions[bill_id] = 2
+    assert heard(outlet) == (
+        'event: news\ndata: {"seen":"v2","version":2,"told":2,"from":"v1",'
+        '"html":"<template>news</template><template>same</template>"}\n\n'
+    )
+    hub.end(watch)
+
+
+def test_pages_that_show_the_same_hear_the_same_words(hub: Hub, bills: Bills):
+    bill_id = bills.new()
+    all_ = [watched(hub, bill_id, str(n)) for n in range(5)]
+    assert len({heard(outlet) for _, outlet in all_}) == 1
+    bills.versions[bill_id] = 2
+    assert len({heard(outlet) for _, outlet in all_}) == 1
+    for watch, _ in all_:
+        hub.end(watch)
+
+
+def test_a_piece_that_is_as_it_was_is_not_sent_again(hub: Hub, bills: Bills):
+    bill_id = bills.new()
+    watch, outlet = watched(hub, bill_id)
+    heard(outlet)
+    bills.versions[bill_id] = 2
+    heard(outlet)
+    bills.versions[bill_id] = 3
+    assert '"html":""' in heard(outlet)
+    hub.end(watch)
 
 
 def test_a_failure_ends_every_stream_so_that_no_page_is_live_without_cause(hub: Hub, bills: Bills):
-    watches = [hub.watch(bills.new(), viewer="a", per_viewer=3) for _ in range(3)]
-    assert all(watch.next(SOON_S) for watch in watches)
+    outlets = [watched(hub, bills.new())[1] for _ in range(3)]
+    assert all(heard(outlet) for outlet in outlets)
     bills.fails = True
-    until(lambda: all(watch.ended for watch in watches))
+    assert [heard(outlet) for outlet in outlets] == [""] * 3
     assert hub.count() == 0
     bills.fails = False
-    again = hub.watch(bills.new(), viewer="a", per_viewer=3)
-    assert again.next(SOON_S) is not None
-    again.end()
+    watch, outlet = watched(hub, bills.new())
+    assert heard(outlet)
+    hub.end(watch)
 
 
 def test_when_the_server_stops_streams_end_and_none_begins(hub: Hub, bills: Bills):
-    watch = hub.watch(bills.new(), viewer="a", per_viewer=2)
+    _, outlet = watched(hub, bills.new())
+    heard(outlet)
     hub.stop_when(lambda: True)
-    until(lambda: watch.ended)
+    assert heard(outlet) == ""
     with pytest.raises(TooManyStreams):
-        hub.watch(bills.new(), viewer="a", per_viewer=2)
+        watched(hub, bills.new())
+
+
+def test_who_may_no_longer_watch_is_found_by_one_question_for_all(hub: Hub, bills: Bills, monkeypatch):
+    monkeypatch.setattr("webapp.live.speaker.ADMIT_EVERY_S", 0.1)
+    asked = []
+    monkeypatch.setattr(hub, "admit", lambda viewers: asked.append(viewers) or bills.admit(viewers))
+    bill_id = bills.new()
+    (_, gone), (stays, _) = watched(hub, bill_id, "gone"), watched(hub, bill_id, "stays")
+    heard(gone)
+    bills.refused = {viewer("gone")}
+    assert heard(gone) == ""
+    assert {viewer("gone"), viewer("stays")} in asked
+    assert hub.watches() == [stays]
+    hub.end(stays)
 
 
 def test_places_are_counted_exactly_however_many_come_at_once(hub: Hub, bills: Bills):
@@ -122,7 +205,7 @@ def test_places_are_counted_exactly_however_many_come_at_once(hub: Hub, bills: B
     def come(n: int) -> None:
         start.wait()
         try:
-            got.append(hub.watch(bill_id, viewer=str(n % 20), per_viewer=1))
+            got.append(watched(hub, bill_id, str(n % 20), per_viewer=1)[0])
         except TooManyStreams:
             got.append(None)
 
@@ -134,23 +217,55 @@ def test_places_are_counted_exactly_however_many_come_at_once(hub: Hub, bills: B
     watches = [watch for watch in got if watch]
     assert len(watches) == len({watch.viewer for watch in watches}) == 8
     for watch in watches:
-        watch.end()
-        watch.end()
+        hub.end(watch)
+        hub.end(watch)
     assert hub.count() == 0
 
 
-def test_who_asks_about_a_watched_bill_costs_nothing_unless_they_know_better(hub: Hub, bills: Bills):
+def test_streams_that_hold_a_thread_have_a_bound_of_their_own(bills: Bills):
+    hub, bill_id = Hub(bills.read, bills.admit, most=8, most_threads=2), bills.new()
+    view = Plain(bill_id)
+    held = [hub.watch(view, viewer=viewer("a"), per_viewer=8, holds_thread=True) for _ in range(2)]
+    with pytest.raises(TooManyStreams):
+        hub.watch(view, viewer=viewer("a"), per_viewer=8, holds_thread=True)
+    held += [hub.watch(view, viewer=viewer("a"), per_viewer=8, holds_thread=False) for _ in range(6)]
+    with pytest.raises(TooManyStreams):
+        hub.watch(view, viewer=viewer("b"), per_viewer=8, holds_thread=False)
+    for watch in held:
+        hub.end(watch)
+
+
+def test_a_process_is_rung_by_its_neighbours_for_the_bills_that_it_watches_alone(bills: Bills):
+    neighbours = Neighbours(2)
+    here, beside = (Hub(bills.read, bills.admit, most=8, most_threads=8) for _ in range(2))
+    for place, hub in enumerate((here, beside)):
+        hub.live_beside(neighbours, place)
     bill_id = bills.new()
-    watch = hub.watch(bill_id, viewer="a", per_viewer=1)
-    assert watch.next(SOON_S) is not None
-    alone = [{bill_id}]
-    bills.reads = []
+    watch, outlet = watched(here, bill_id)
+    heard(outlet)
+    rung = []
+    here.pace.hurry = lambda: rung.append(True)  # type: ignore[method-assign]
+    beside.changed(UUID(int=bill_id.int ^ 1))
+    beside.changed(bill_id)
+    until(lambda: rung == [True])
+    here.end(watch)
+
+
+def test_who_asks_about_a_watched_bill_costs_nothing_unless_they_know_better(hub: Hub, bills: Bills, monkeypatch):
+    monkeypatch.setattr("webapp.live.hub.FRESH_FOR_S", 60)
+    bill_id = bills.new()
+    watch, outlet = watched(hub, bill_id)
+    heard(outlet)
+    alone = {bill_id}
+    asked = threading.current_thread()
+    reads, read = [], bills.read
+    monkeypatch.setattr(hub, "read", lambda ids: reads.append(threading.current_thread() is asked) or read(ids))
     assert hub.standing(bill_id).version == 1
-    assert len(bills.reads) <= 1
+    assert True not in reads
     bills.versions[bill_id] = 2
     assert hub.standing(bill_id, at_least=2).version == 2
-    assert bills.reads[-1:] == alone
-    watch.end()
+    assert bills.reads[-1] == alone
+    hub.end(watch)
 
 
 def test_of_a_bill_that_nobody_watches_the_database_is_asked(hub: Hub, bills: Bills):

@@ -7,10 +7,13 @@ import psycopg
 import pytest
 from sqlalchemy import text
 
-from billing.ledger import bills, links
+from billing.ledger import bills, line_items, links
+from tests.support.watching import watching
 from webapp.live import hub as live_hub
-from webapp.live import streams as live_streams
+from webapp.live import speaker
+from webapp.live.views import pieces_of
 from webapp.pages.element_ids import element_id
+from webapp.pages.followed import StaffView
 
 
 def state_of(page, bill):
@@ -103,9 +106,12 @@ def test_links_that_others_make_and_revoke_are_news_too_and_come_once(operator, 
 def test_an_open_page_is_told_of_a_link_by_its_stream(operator, new_bill, engine, origin):
     stream = operator.client.get(f"/bills/{(bill := new_bill()).id}/stream", buffered=False)
     heard = stream.iter_encoded()
-    assert [next(heard)[:5], next(heard)] == [b"retry", b"event: change\ndata: 1\n\n"]
+    assert next(heard)[:5] == b"retry"
+    assert b'"told":1' in next(heard)
     links.create(engine, origin, bill.id)
-    assert next(heard) == b"event: change\ndata: 2\n\n"
+    news = next(one for one in heard if b"event: news" in one)
+    assert b'"told":2' in news
+    assert b"<b>Shared</b>" in news
     stream.close()
 
 
@@ -171,27 +177,21 @@ def test_where_the_bill_is_watched_it_costs_none(app, operator, new_bill, add, m
     bill = new_bill()
     add(bill)
     state = state_of(operator.open(f"/bills/{bill.id}"), bill)
-    hub = app.extensions["pave"].live
-    watch = hub.watch(bill.id, viewer="somebody", per_viewer=1)
-    assert watch.next(30).version == 2
-    reads, read = [], hub._read
-    hub._read = lambda ids: reads.append(threading.current_thread().name) or read(ids)
-    for _ in range(5):
-        changes(operator, bill, state, status=204)
-    hub._read = read
-    watch.end()
+    system, reads = app.extensions["pave"], []
+    with watching(system, bill):
+        read = system.live.read
+        monkeypatch.setattr(system.live, "read", lambda ids: reads.append(threading.current_thread().name) or read(ids))
+        for _ in range(5):
+            changes(operator, bill, state, status=204)
     assert set(reads) <= {"live"}
 
 
 def test_who_was_told_of_a_version_is_not_answered_with_an_older_one(app, operator, new_bill, add):
     bill = new_bill()
     state = state_of(operator.open(f"/bills/{bill.id}"), bill)
-    hub = app.extensions["pave"].live
-    watch = hub.watch(bill.id, viewer="somebody", per_viewer=1)
-    assert watch.next(30).version == 1
-    add(bill)
-    fragment = changes(operator, bill, state | {"told": "2"})
-    watch.end()
+    with watching(app.extensions["pave"], bill):
+        add(bill)
+        fragment = changes(operator, bill, state | {"told": "2"})
     assert fragment.has(element_id(bill, "total-USD"))
 
 
@@ -209,17 +209,74 @@ def test_a_session_has_two_streams_in_a_process_and_its_pages_poll_beyond_that(o
     assert streams[0].mimetype == "text/event-stream"
     assert streams[0].headers["Cache-Control"] == "no-store"
     heard = streams[0].iter_encoded()
-    assert [next(heard).split(b":")[0], next(heard)] == [b"retry", b"event: change\ndata: 1\n\n"]
+    assert next(heard).split(b":")[0] == b"retry"
+    assert b'"version":1' in next(heard)
     for one in (*streams, others):
         one.close()
 
 
 def test_a_stream_knows_when_its_session_has_ended(operator, new_bill, engine, monkeypatch):
-    monkeypatch.setattr(live_streams, "ASK_AGAIN_S", 0.2)
+    monkeypatch.setattr(speaker, "ADMIT_EVERY_S", 0.2)
     stream = operator.client.get(f"/bills/{new_bill().id}/stream", buffered=False)
     heard = stream.iter_encoded()
     assert len([next(heard), next(heard)]) == 2
     with engine.begin() as connection:
         connection.execute(text("DELETE FROM sessions"))
-    assert list(heard) == []
+    assert not [one for one in heard if b"alive" not in one]
     stream.close()
+
+
+def pieces_by_place(html):
+    """What a fragment puts where, but for what ages with every moment."""
+    found = {}
+    for piece in pieces_of(html):
+        root = re.search(r"<template>\s*(<[^>]*>)", piece)[1]
+        place = re.search(r'(hx-swap-oob="[^"]*#[^"]*"| id="[^"]*")', root)[1]
+        found[place] = re.sub(r"<progress.*?</progress>", "", piece, flags=re.DOTALL)
+    return found
+
+
+@pytest.mark.parametrize("role", ["operator", "viewer"])
+def test_what_a_stream_brings_is_what_the_page_would_have_asked_for(app, operator, viewer, new_bill, add, role):
+    somebody = {"operator": operator, "viewer": viewer}[role]
+    bill = new_bill()
+    add(bill, description="known")
+    page = somebody.open(f"/bills/{bill.id}")
+    state = state_of(page, bill)
+    view = StaffView(bill.id, state["shown_currency"], role == "operator", app.extensions["pave"])
+    with watching(app.extensions["pave"], bill, view) as heard:
+        for code in ("GEL", "USD", "EUR"):
+            add(bill, description=f"in {code}", code=code)
+            said = heard.next("news")
+            assert said["from"] == state["seen"]
+            fragment = changes(somebody, bill, state)
+            told, asked = pieces_by_place(said["html"]), pieces_by_place(somebody.answer.text)
+            assert told.keys() <= asked.keys()
+            assert told == {place: asked[place] for place in told}
+            # What isn't told is as it was.
+            assert {place.split("-")[-1] for place in asked.keys() - told.keys()} <= {'header"'}
+            state = state_of(fragment, bill)
+            assert said["seen"] == state["seen"]
+
+
+def test_what_a_stream_brings_of_reversals_links_and_the_close_is_the_same_too(
+    app, operator, new_bill, add, engine, origin
+):
+    bill = new_bill()
+    item = add(bill)
+    state = state_of(operator.open(f"/bills/{bill.id}"), bill)
+    view = StaffView(bill.id, state["shown_currency"], True, app.extensions["pave"])
+    acts = (
+        lambda: line_items.reverse(engine, origin, bill.id, item.id, "wrong"),
+        lambda: links.create(engine, origin, bill.id),
+        lambda: bills.request_close(engine, origin, bill.id),
+    )
+    with watching(app.extensions["pave"], bill, view) as heard:
+        for act in acts:
+            act()
+            said = heard.next("news")
+            fragment = changes(operator, bill, state)
+            told, asked = pieces_by_place(said["html"]), pieces_by_place(operator.answer.text)
+            assert told == {place: asked[place] for place in told}
+            state = state_of(fragment, bill)
+            assert said["seen"] == state["seen"]

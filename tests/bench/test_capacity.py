@@ -1,0 +1,75 @@
+"""The calculation, by figures that are easy to do in one's head."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from click.testing import CliRunner
+
+from bench.capacity import BUSY, Costs, Load, capacity, main, table
+
+COSTS = Costs(
+    bytes_per_bill={"bills": 600.0, "events": 400.0},
+    bytes_per_item={"line_items": 200.0, "events": 300.0},
+    web_add_ms=2.0,
+    postgres_add_ms=0.5,
+    worker_told_ms=10.0,
+    temporal_told_ms=20.0,
+    closed_per_s=1_000.0,
+)
+# 2,592,000 seconds a month: a million bills with 25.92 items are ten items a second.
+MILLION = Load(1_000_000, items=25.92, peak=10.0)
+
+
+def test_a_million_bills_by_hand() -> None:
+    found = capacity(MILLION, COSTS)
+
+    assert found.items_per_s == pytest.approx(10)
+    assert found.peak_items_per_s == pytest.approx(100)
+    assert found.gb_a_month == pytest.approx(1_000_000 * (1_000 + 25.92 * 500) / 1e9)
+    assert found.rows_a_month == pytest.approx(1_000_000 * (6 + 3 * 25.92))
+    assert found.web_cores == pytest.approx(0.2)
+    assert found.postgres_cores == pytest.approx(0.05)
+    assert found.worker_cores == pytest.approx(0.1)
+    assert found.temporal_cores == pytest.approx(0.2)
+    assert found.actions_per_s == pytest.approx(10 * 2 + 7_000_000 / 2_592_000)
+    assert found.month_end_s == pytest.approx(1_000)
+    assert found.workflows_end_h == pytest.approx(4_000_000 / 400 / 3600)
+
+
+def test_ten_times_the_bills_are_ten_times_everything_that_is_not_rounded_up() -> None:
+    one, ten = capacity(MILLION, COSTS), capacity(replace(MILLION, bills=10_000_000), COSTS)
+
+    for name in ("rows_a_month", "gb_a_month", "items_per_s", "web_cores", "actions_per_s", "month_end_s"):
+        assert getattr(ten, name) == pytest.approx(10 * getattr(one, name))
+
+
+def test_there_are_processes_enough_and_never_fewer_than_two() -> None:
+    busy = capacity(Load(10_000_000, items=1_000), COSTS)
+
+    assert capacity(Load(1), COSTS).web_processes == 2
+    assert busy.web_processes * BUSY >= busy.web_cores > (busy.web_processes - 1) * BUSY
+    assert busy.connections == busy.web_processes * 40
+
+
+def test_news_that_cover_many_items_cost_temporal_less_and_the_ledger_the_same() -> None:
+    each, merged = capacity(MILLION, COSTS), capacity(replace(MILLION, merged=10.0), COSTS)
+
+    assert merged.news_per_s == pytest.approx(each.news_per_s / 10)
+    assert merged.actions_per_s < each.actions_per_s
+    assert merged.gb_a_month == each.gb_a_month
+
+
+def test_the_table_has_a_column_for_each_size() -> None:
+    lines = table([Load(10), Load(1_000)], COSTS).splitlines()
+
+    assert lines[0] == "|  | 10 bills | 1,000 bills |"
+    assert {line.count("|") for line in lines} == {4}
+
+
+def test_it_prints_what_was_asked_for() -> None:
+    done = CliRunner().invoke(main, ["--bills", "250000", "--items", "400"])
+
+    assert done.exit_code == 0, done.output
+    assert "250,000 bills" in done.output

@@ -1,0 +1,237 @@
+"""The continuous comparison keeps what differs and lasts; one stuck workflow is named with its cause, others go on."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from dataclasses import replace
+from uuid import UUID, uuid4
+
+import pytest
+from sqlalchemy import Engine, text
+from temporalio.client import Client
+
+from billing.bill import Bill
+from billing.ledger import epochs, findings, line_items, progress
+from billing.ledger.consistency import Kind
+from billing.ledger.database import transaction
+from billing.origin import Origin
+from billing.settings import Settings
+from tests.support.ledger import OpenBill, draft
+from tests.workflows.conftest import BillHandle, serving, state_when
+from workflows import watching
+from workflows.explanations import EXPLANATIONS
+from workflows.messages import figures_of
+from workflows.repairing import repair_bill
+from workflows.telling import start
+from workflows.watching import Watch
+
+UNREADABLE = {"this": "is no life of a bill"}
+
+
+@pytest.fixture(autouse=True)
+def _only_this_tests_bills(engine: Engine) -> Iterator[None]:
+    yield
+    with transaction(engine) as connection:
+        connection.execute(
+            text("TRUNCATE bills, events, line_items, bill_subtotals, bill_workflows, findings, ledger_epochs CASCADE")
+        )
+
+
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(watching, "PATIENCE_S", 0.0)
+
+
+async def looked(settings: Settings, engine: Engine, client: Client | None) -> dict[UUID | None, set[Kind]]:
+    """What is found in a round that is due now."""
+    with transaction(engine) as connection:
+        connection.execute(text("UPDATE reconciler SET due_at = now(), ledger_due_at = now()"))
+    await Watch(engine, settings.temporal_task_queue).round(client)
+    found: dict[UUID | None, set[Kind]] = {}
+    for finding in findings.still_open(engine, after=None, limit=100):
+        found.setdefault(finding.bill_id, set()).add(finding.kind)
+    return found
+
+
+async def running(client: Client, settings: Settings, bill: Bill) -> BillHandle:
+    handle = await start(client, settings.temporal_task_queue, figures_of(bill))
+    await state_when(handle, lambda s: s.recorded_version == bill.version)
+    return handle
+
+
+async def stuck(client: Client, settings: Settings, engine: Engine, bill: Bill) -> None:
+    """A workflow whose input nobody can read, and whose task was tried and tried."""
+    await client.start_workflow(
+        "BillWorkflow", UNREADABLE, id=bill.workflow_id, task_queue=settings.temporal_task_queue
+    )
+    async with asyncio.timeout(60):
+        # Until its third attempt it is only silent.
+        while (await looked(settings, engine, client)).get(bill.id) != {Kind.WEDGED}:
+            await asyncio.sleep(0.3)
+
+
+def test_a_stuck_workflow_is_named_with_its_cause_and_started_anew_while_all_others_go_on(
+    engine: Engine, origin: Origin, settings: Settings, open_bill: OpenBill
+) -> None:
+    async def scenario() -> None:
+        bad, good = open_bill(), open_bill()
+        async with serving(settings, engine) as client:
+            handle = await running(client, settings, good)
+            await stuck(client, settings, engine, bad)
+            assert await looked(settings, engine, client) == {bad.id: {Kind.WEDGED}}
+            (finding,) = findings.still_open(engine, after=None, limit=10)
+            assert "its task has failed" in finding.cause
+            assert "life" in finding.cause or "decod" in finding.cause, finding.cause
+            # The bill itself takes items and the other one's workflow hears of its own.
+            added = line_items.add(engine, origin, bad.id, draft())[0]
+            other = line_items.add(engine, origin, good.id, draft())[0]
+            await handle.signal("accrued", figures_of(other))
+            await state_when(handle, lambda s: s.figures.version == other.version)
+
+            queue = settings.temporal_task_queue
+            assert await repair_bill(client, engine, queue, bad.id, "ann")
+            assert await repair_bill(client, engine, queue, bad.id, "ann")
+
+            assert await looked(settings, engine, client) == {}
+            assert finding.id in {resolved.id for resolved in findings.resolved(engine, limit=10)}
+            assert progress.heard(engine, bad.id).version == added.version
+
+    asyncio.run(scenario())
+
+
+def test_a_round_belongs_to_one_worker(engine: Engine, settings: Settings, open_bill: OpenBill) -> None:
+    async def scenario() -> None:
+        bill = open_bill()
+        with transaction(engine) as connection:
+            connection.execute(text("UPDATE bills SET item_count = 7 WHERE id = :id"), {"id": bill.id})
+        assert await looked(settings, engine, None) == {bill.id: {Kind.COUNTS}}
+        with transaction(engine) as connection:
+            connection.execute(text("DELETE FROM findings"))
+        await Watch(engine, settings.temporal_task_queue).round(None)
+        assert findings.count_open(engine) == 0
+
+    asyncio.run(scenario())
+
+
+def test_laps_come_to_every_bill(
+    engine: Engine, settings: Settings, open_bill: OpenBill, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watching, "ROLLING", 2)
+
+    async def scenario() -> None:
+        opened = [open_bill() for _ in range(5)]
+        with transaction(engine) as connection:
+            connection.execute(text("UPDATE bills SET item_count = 7"))
+        for _ in range(3):
+            found = await looked(settings, engine, None)
+        assert found == {bill.id: {Kind.COUNTS} for bill in opened}
+
+    asyncio.run(scenario())
+
+
+def test_a_workflow_that_knows_more_is_aligned_and_what_it_knew_is_kept(
+    engine: Engine, origin: Origin, settings: Settings, open_bill: OpenBill
+) -> None:
+    async def scenario() -> None:
+        bill = open_bill()
+        ahead = line_items.add(engine, origin, bill.id, draft())[0]
+        async with serving(settings, engine) as client:
+            handle = await running(client, settings, ahead)
+            restored_to(engine, bill)
+            assert await looked(settings, engine, client) == {bill.id: {Kind.AHEAD}}
+
+            assert await repair_bill(client, engine, settings.temporal_task_queue, bill.id, "ann")
+
+            state = await state_when(handle, lambda s: s.recorded_version == bill.version)
+            assert (state.figures.epoch, state.figures.version, state.figures.totals) == (1, 1, {})
+            (loss,) = epochs.losses(engine)
+            assert loss.acknowledged.version == ahead.version
+            assert loss.acknowledged.totals == figures_of(ahead).totals
+            # What an earlier epoch says late is heard no more; newer versions of this one are.
+            await handle.signal("accrued", figures_of(ahead))
+            later = line_items.add(engine, origin, bill.id, draft())[0]
+            await handle.signal("accrued", figures_of(later, epoch=1))
+            await state_when(handle, lambda s: s.recorded_version == later.version)
+            assert await looked(settings, engine, client) == {}
+
+    asyncio.run(scenario())
+
+
+def restored_to(engine: Engine, bill: Bill) -> None:
+    """As a restore leaves the rows of a bill that had nothing on it."""
+    with transaction(engine) as connection:
+        for statement in (
+            "UPDATE bills SET version = 1, item_count = 0 WHERE id = :id",
+            "UPDATE bill_workflows SET heard_version = 1 WHERE bill_id = :id",
+            "DELETE FROM line_items WHERE bill_id = :id",
+            "DELETE FROM bill_subtotals WHERE bill_id = :id",
+            "DELETE FROM events WHERE subject_id = :id AND version > 1",
+        ):
+            connection.execute(text(statement), {"id": bill.id})
+
+
+def test_a_workflow_without_a_bill_is_found_and_ended(engine: Engine, settings: Settings, open_bill: OpenBill) -> None:
+    async def scenario() -> None:
+        bill = open_bill()
+        async with serving(settings, engine) as client:
+            handle = await running(client, settings, bill)
+            with transaction(engine) as connection:
+                for table in ("bill_workflows WHERE bill_id", "events WHERE subject_id", "bills WHERE id"):
+                    connection.execute(text(f"DELETE FROM {table} = :id"), {"id": bill.id})
+            async with asyncio.timeout(30):
+                # What is listed follows what is running by a moment.
+                while (found := await looked(settings, engine, client)) != {bill.id: {Kind.NO_BILL}}:
+                    assert not found
+                    await asyncio.sleep(0.2)
+
+            assert await repair_bill(client, engine, settings.temporal_task_queue, bill.id, "ann")
+
+            assert (await handle.describe()).status.name == "TERMINATED"  # type: ignore[union-attr]
+            assert [loss.stored_version for loss in epochs.losses(engine)] == [None]
+            assert await looked(settings, engine, client) == {}
+
+    asyncio.run(scenario())
+
+
+def test_a_late_record_of_a_ledger_that_is_gone_changes_nothing(
+    engine: Engine, origin: Origin, open_bill: OpenBill
+) -> None:
+    bill = open_bill()
+    progress.record_heard(engine, bill.id, 9, finished=True)
+    assert progress.heard(engine, bill.id) == progress.Heard(1, finished=False)
+    known = epochs.Acknowledged(bill.id, "open", 9, 8, {"GEL": "28.8"}, 41)
+    begun = epochs.begin(engine, "ann", [known], last_number=41, heard_epoch=6)
+    assert (begun.epoch, begun.numbers) == (7, (1, 41))
+    assert epochs.last_number(engine) == 41
+    line_items.add(engine, origin, bill.id, draft())
+    progress.record_heard(engine, bill.id, 2, epoch=6)
+    assert progress.heard(engine, bill.id).version == 0
+    progress.record_heard(engine, bill.id, 2, epoch=7)
+    assert progress.heard(engine, bill.id).version == 2
+    again = epochs.begin(engine, "ann", [], last_number=uuid4().int % 41)
+    assert (again.epoch, again.numbers, epochs.last_number(engine)) == (8, None, 41)
+
+
+def test_every_kind_of_difference_is_explained() -> None:
+    assert EXPLANATIONS.keys() == set(Kind)
+
+
+def test_a_wish_that_the_restored_ledger_does_not_know_is_asked_for_once(
+    engine: Engine, settings: Settings, open_bill: OpenBill
+) -> None:
+    async def scenario() -> None:
+        bill = open_bill()
+        wished = replace(figures_of(bill), version=5, status="closing")
+        async with serving(settings, engine) as client:
+            handle = await start(client, settings.temporal_task_queue, wished)
+            await state_when(handle, lambda s: s.recorded_version == 5)
+            assert progress.heard(engine, bill.id).version == bill.version
+            assert await looked(settings, engine, client) == {bill.id: {Kind.AHEAD}}
+            assert await repair_bill(client, engine, settings.temporal_task_queue, bill.id, "ann")
+            await state_when(handle, lambda s: s.recorded_version == bill.version)
+            history = await handle.fetch_history()
+        asked = [event.activity_task_scheduled_event_attributes.activity_type.name for event in history.events]
+        assert asked.count("close_bill") == 1
+
+    asyncio.run(scenario())
