@@ -98,7 +98,7 @@ def _fill(system: System, demo_bill: DemoBill, bill: Bill) -> None:
             draft = LineItemDraft.parse(
                 line.description, line.quantity, line.unit_price, line.currency, offered=offered
             )
-            _, items[n], _ = commands.add_line_item(system, _origin(f"{demo_bill.key}/{n}"), bill.id, draft)
+            items[n] = commands.add_line_item(system, _origin(f"{demo_bill.key}/{n}"), bill.id, draft).item
     for n, reason in demo_bill.reversals.items():
         if n in items:
             origin = _origin(f"{demo_bill.key}/{n}/reversal")

@@ -88,7 +88,7 @@ def _add_layers(app: Flask, system: System) -> None:
     keep_to_yourself(app)
     access.guard(
         app,
-        api=partial(api_keys.authenticate, system.engine),
+        api=api_keys.Doorkeeper(system.engine).authenticate,
         pages=partial(sessions.authenticate, system.engine, system.config.require_totp),
     )
     uploads.admit(app)

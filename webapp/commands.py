@@ -14,6 +14,7 @@ from billing.bill import Bill, Customer, LineItem, LineItemDraft
 from billing.errors import RateSnapshotNotFound
 from billing.ledger import bills, customers, line_items, reads, requests
 from billing.ledger import rates as stored_rates
+from billing.ledger.adding import Added
 from billing.ledger.bills import Written
 from billing.ledger.line_items import Accepted, Entry
 from billing.ledger.requests import StoredRequest
@@ -31,14 +32,14 @@ def open_bill(system: System, origin: Origin, customer_id: str, period: Period) 
     return written
 
 
-def add_line_item(system: System, origin: Origin, bill_id: UUID, draft: LineItemDraft) -> tuple[Bill, LineItem, bool]:
+def add_line_item(system: System, origin: Origin, bill_id: UUID, draft: LineItemDraft) -> Added:
     """The bill with its new totals, the item, and whether an earlier request with this key added it."""
     offered.refuse_withdrawn(system, origin, bill_id, draft)
-    bill, item, replayed = line_items.add(system.engine, origin, bill_id, draft)
-    if not replayed:
-        system.workflows.changed(bill)
-        system.live.changed(bill.id)
-    return bill, item, replayed
+    added = system.adding.add(origin, bill_id, draft)
+    if not added.replayed:
+        system.workflows.changed(added.bill)
+        system.tell_pages(added.bill.id)
+    return added
 
 
 def add_line_items(
@@ -53,7 +54,7 @@ def add_line_items(
     accepted = line_items.add_all(system.engine, origin, bill_id, entries, call=call)
     if any(outcome.item is not None and not outcome.replayed for outcome in accepted.outcomes):
         system.workflows.changed(accepted.bill)
-        system.live.changed(accepted.bill.id)
+        system.tell_pages(accepted.bill.id)
     return accepted
 
 
@@ -69,11 +70,11 @@ def request_line_item(system: System, origin: Origin, bill_id: UUID, draft: Line
 def reverse_line_item(
     system: System, origin: Origin, bill_id: UUID, item_id: UUID, reason: str
 ) -> tuple[Bill, LineItem, bool]:
-    """As add_line_item: the item that came back is the reversing one."""
+    """The bill with its new totals, the reversing item, and whether an earlier request with this key added it."""
     bill, item, replayed = line_items.reverse(system.engine, origin, bill_id, item_id, reason)
     if not replayed:
         system.workflows.changed(bill)
-        system.live.changed(bill.id)
+        system.tell_pages(bill.id)
     return bill, item, replayed
 
 
@@ -91,7 +92,7 @@ def change_period(
     )
     if not written.replayed:
         system.workflows.period_changed(written.bill)
-        system.live.changed(written.bill.id)
+        system.tell_pages(written.bill.id)
     return written
 
 
@@ -100,7 +101,7 @@ def close_bill(system: System, origin: Origin, bill_id: UUID, *, expected_versio
     wished = bills.request_close(system.engine, origin, bill_id, expected_version=expected_version)
     if wished.bill.is_closed:
         return wished
-    system.live.changed(bill_id)
+    system.tell_pages(bill_id)
     system.workflows.close(wished.bill)
     return Written(reads.bill(system.engine, bill_id), replayed=wished.replayed)
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property, partial
+from uuid import UUID
 
-from flask import Flask, current_app, render_template
+from flask import Flask, Response, after_this_request, current_app, has_request_context, render_template
 from sqlalchemy import Engine
 
 from billing.ledger import epochs
+from billing.ledger.group_commit import GroupCommit
 from billing.ledger.settings import offered
 from billing.ledger.standings import standings
 from webapp.attention import ATTENTION_FOR_S, TemporalReach, look
@@ -31,6 +33,7 @@ class System:
         self.config = config
         self.app: Flask | None = None
         self.engine = engine
+        self.adding = GroupCommit(engine)
         self.rates = RatesReader(engine, config.settings)
         self.offered = Remembered(partial(offered, engine, ceiling=self.configured_currencies), for_s=OFFERED_FOR_S)
         read = partial(standings, engine, samples=config.settings.sample_rates)
@@ -39,6 +42,17 @@ class System:
         self.live = Hub(
             read, partial(admitted, engine), most=most_streams(), most_threads=max(1, config.web_threads // 2)
         )
+
+    def tell_pages(self, bill_id: UUID) -> None:
+        """That something about the bill was committed: once this request is answered, so that nobody waits for it."""
+        if not has_request_context():
+            self.live.changed(bill_id)
+            return
+
+        @after_this_request
+        def tell(response: Response) -> Response:
+            response.call_on_close(lambda: self.live.changed(bill_id))
+            return response
 
     def rendered(self, template: str, **given: object) -> str:
         """Outside of any request, for many readers at once: addresses are as pages have them."""

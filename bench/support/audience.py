@@ -93,7 +93,11 @@ class Adder:
         self.socket.sendall(request)
 
     def listen(self) -> None:
-        data = self.socket.recv(262_144)
+        """What has come, if anything has."""
+        try:
+            data = self.socket.recv(262_144, socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return
         if not data:
             raise ConnectionError("the adder's connection was closed")
         self._left += data
@@ -118,16 +122,20 @@ def watched(adder: Adder, viewers: Sequence[Viewer], *, per_second: float, secon
                 adder.add()
                 count += 1
                 continue
-            _hear(selector, max(due_s, 0.001))
+            _hear(selector, max(due_s, 0.001), adder)
         ended = time.perf_counter()
         while time.perf_counter() - ended < LAST_WORDS_WITHIN_S and not _all_heard(viewers):
-            _hear(selector, 0.1)
+            _hear(selector, 0.1, adder)
     return adder.added
 
 
-def _hear(selector: selectors.BaseSelector, within_s: float) -> None:
+def _hear(selector: selectors.BaseSelector, within_s: float, adder: Adder) -> None:
+    """The adder's answer doesn't wait for what two hundred viewers have to read."""
     for key, _ in selector.select(within_s):
-        key.data.listen()
+        if key.data is not adder:
+            key.data.listen()
+        if adder.is_waiting:
+            adder.listen()
 
 
 def _all_heard(viewers: Sequence[Viewer]) -> bool:

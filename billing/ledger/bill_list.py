@@ -6,20 +6,23 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy import (
+    ARRAY,
     BigInteger,
     ColumnElement,
     Connection,
+    DateTime,
     Engine,
     Select,
     and_,
+    cast,
     exists,
     false,
     func,
@@ -27,25 +30,27 @@ from sqlalchemy import (
     literal_column,
     or_,
     select,
+    true,
     tuple_,
 )
 
 from billing.bill import Bill, BillStatus
 from billing.ledger.database import snapshot
 from billing.ledger.reads import bills_of, names
-from billing.ledger.tables.bills import BillRow, CustomerRow, SubtotalRow
+from billing.ledger.tables.bills import BEGIN_MONTH, END_MONTH, BillRow, CustomerRow, SubtotalRow
 from billing.period import LONGEST
 
 _BILLS = BillRow.__table__
 _CUSTOMERS = CustomerRow.__table__
 
 # Up to so many customers, their bills are looked up; of more, some are found soon in any order.
-FEW_CUSTOMERS = 500
+FEW_CUSTOMERS = 150
 BATCH = 500
 HIGHEST_NUMBER = 2**63 - 1
 # As the indexes have them, to the letter.
 _NUMBER_OR_ZERO = func.coalesce(_BILLS.c.number, literal_column("0"))
 _NUMBER_OR_HIGHEST = func.coalesce(_BILLS.c.number, literal_column(str(HIGHEST_NUMBER)))
+_BEGIN_MONTH, _END_MONTH = literal_column(f"({BEGIN_MONTH})"), literal_column(f"({END_MONTH})")
 _CUSTOMER_ORDER = func.lower(
     func.coalesce(func.nullif(_CUSTOMERS.c.name, literal_column("''")), _CUSTOMERS.c.external_id)
 )
@@ -65,6 +70,10 @@ class BillFilter:
     ends_after: datetime | None = None
     starts_before: datetime | None = None
     text: str | None = None
+
+    @property
+    def has_span(self) -> bool:
+        return self.ends_after is not None or self.starts_before is not None
 
 
 class SortKey(StrEnum):
@@ -112,14 +121,62 @@ def bills(
 ) -> list[Bill]:
     """A page of the list; `after` is the place where the page before ended."""
     with snapshot(engine) as connection:
-        query = page_query(connection, wanted, order, after)
-        return bills_of(connection, connection.execute(query.limit(limit)).all())
+        query = page_query(connection, wanted, order, after, limit=limit)
+        return bills_of(connection, connection.execute(query).all())
 
 
-def page_query(connection: Connection, wanted: BillFilter, order: Order, after: Place | None) -> Select[Any]:
-    """The list from a place on, without an end."""
-    query = select(_BILLS).join(_CUSTOMERS, _CUSTOMERS.c.id == _BILLS.c.customer_id)
-    return _ordered(_filtered(connection, query, wanted), order, after)
+def page_query(
+    connection: Connection, wanted: BillFilter, order: Order, after: Place | None, *, limit: int
+) -> Select[Any]:
+    """The list from a place on."""
+    query = select(_BILLS)
+    if order.by is SortKey.CUSTOMER:
+        query = query.join(_CUSTOMERS, _CUSTOMERS.c.id == _BILLS.c.customer_id)
+    query = _ordered(_filtered(connection, query, wanted), order, after).limit(limit)
+    if order.by is SortKey.CREATED and wanted.has_span and wanted.customer_id is None:
+        return _merged(query, _months(connection, wanted), order).limit(limit)
+    return query
+
+
+def _months(connection: Connection, wanted: BillFilter) -> Sequence[Any]:
+    """The months in which bills begin and end that may overlap the span: a handful of pairs in each year."""
+    starts_before = wanted.starts_before or datetime.max.replace(tzinfo=UTC)
+    rows = connection.exec_driver_sql(_PAIRS_OF_MONTHS, {"starts_before": starts_before}).all()
+    return [row for row in rows if wanted.ends_after is None or _next_month(row.ends) > _naive(wanted.ends_after)]
+
+
+def _merged(query: Select[Any], months: Sequence[Any], order: Order) -> Select[Any]:
+    """The first of each pair of months, in the order of ids by index, and of these the first of all.
+
+    In that order alone, every newer bill would be passed by; sorted, every bill of the span would be read.
+    """
+    pairs = func.unnest(
+        cast(literal([pair.begins for pair in months], ARRAY(DateTime)), ARRAY(DateTime)),
+        cast(literal([pair.ends for pair in months], ARRAY(DateTime)), ARRAY(DateTime)),
+    ).table_valued("begins", "ends", name="pairs").render_derived()
+    within = query.where(pairs.c.begins == _BEGIN_MONTH, pairs.c.ends == _END_MONTH).lateral()
+    by_id = within.c.id.desc() if order.descending else within.c.id
+    return select(within).select_from(pairs.join(within, true())).order_by(by_id)
+
+
+# From one pair to the next by index: there are few, however many bills.
+_PAIRS_OF_MONTHS = f"""
+    WITH RECURSIVE pairs AS (
+        (SELECT {BEGIN_MONTH} AS begins, {END_MONTH} AS ends FROM bills ORDER BY 1, 2 LIMIT 1)
+        UNION ALL
+        SELECT next.* FROM pairs CROSS JOIN LATERAL (
+            SELECT {BEGIN_MONTH} AS begins, {END_MONTH} AS ends FROM bills
+            WHERE ({BEGIN_MONTH}, {END_MONTH}) > (pairs.begins, pairs.ends) ORDER BY 1, 2 LIMIT 1) AS next)
+    SELECT begins, ends FROM pairs WHERE begins < CAST(%(starts_before)s AS timestamptz) AT TIME ZONE 'UTC'
+"""  # noqa: S608  constants
+
+
+def _next_month(month: datetime) -> datetime:
+    return (month.replace(day=28) + timedelta(days=4)).replace(day=1)
+
+
+def _naive(instant: datetime) -> datetime:
+    return instant.astimezone(UTC).replace(tzinfo=None)
 
 
 def in_batches(engine: Engine, wanted: BillFilter) -> Iterator[list[Bill]]:
@@ -187,7 +244,8 @@ def _beyond(
 
 def _filtered(connection: Connection, query: Select[Any], wanted: BillFilter) -> Select[Any]:
     if wanted.customer_id is not None:
-        query = query.where(_CUSTOMERS.c.external_id == wanted.customer_id)
+        of = select(_CUSTOMERS.c.id).where(_CUSTOMERS.c.external_id == wanted.customer_id)
+        query = query.where(_BILLS.c.customer_id == of.correlate(None).scalar_subquery())
     if wanted.status is not None:
         query = query.where(_BILLS.c.status == wanted.status)
     if wanted.currency is not None:
@@ -215,9 +273,14 @@ def _matches(connection: Connection, words: str) -> ColumnElement[bool]:
 
 
 def _of_customers(connection: Connection, words: str) -> ColumnElement[bool]:
-    found = connection.scalars(select(_CUSTOMERS.c.id).where(names(words)).limit(FEW_CUSTOMERS + 1)).all()
+    named = select(_CUSTOMERS.c.id).where(names(words)).limit(FEW_CUSTOMERS + 1)
+    found = connection.scalars(named).all()
     if len(found) > FEW_CUSTOMERS:
-        return names(words)
+        # A value looked up bill by bill, in the order of the list: as a join it would be taken the other way round,
+        # all bills of these customers be read and sorted.
+        customer = _CUSTOMERS.alias()
+        of_the_bill = select(names(words, customer)).where(customer.c.id == _BILLS.c.customer_id)
+        return of_the_bill.correlate(_BILLS).scalar_subquery()
     return _BILLS.c.customer_id.in_(found) if found else false()
 
 

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Connection, Engine, or_, select
+from sqlalchemy import ColumnElement, Connection, Engine, FromClause, or_, select
 
 from billing.bill import Bill, BillStatus, Customer, LineItem
 from billing.errors import BillNotFound, CustomerNotFound, LineItemNotFound
@@ -126,9 +126,9 @@ _REVERSALS = """
 """
 
 
-def names(words: str) -> ColumnElement[bool]:
+def names(words: str, customers: FromClause = _CUSTOMERS) -> ColumnElement[bool]:
     """Customers with these words in their id or name, whatever the case."""
-    return (_CUSTOMERS.c.external_id + " " + _CUSTOMERS.c.name).icontains(words, autoescape=True)
+    return (customers.c.external_id + " " + customers.c.name).icontains(words, autoescape=True)
 
 
 def bills_of(connection: Connection, rows: Sequence[Row]) -> list[Bill]:

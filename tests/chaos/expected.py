@@ -65,10 +65,13 @@ def expected(bill_id: str, requests: Sequence[Request]) -> Expected:
     found = Expected(requests[0].what.get("bill", -1), bill_id)
     by_wish = {request.what["wish"]: request for request in requests}
     items_of = {wish: tuple(item[0] for item in _items(request)) for wish, request in by_wish.items()}
+    rejected = {request.what["of"] for request in requests if _stored_state(request) == "rejected"}
     for request in requests:
         do = request.what["do"]
-        _undocumented(found, request)
-        if do == "open":
+        # What was stored and then rejected gives its key free: only success is remembered.
+        is_free = request.what.get("of") in rejected and do.startswith("repeat")
+        _undocumented(found, request, REFUSALS[do] | (ACCRUING if is_free else set()))
+        if do == "open" or (is_free and request.reason in ACCRUING):
             continue
         if do == "repeat":
             _repeat(found, request, by_wish, items_of)
@@ -85,14 +88,19 @@ def expected(bill_id: str, requests: Sequence[Request]) -> Expected:
     return found
 
 
-def _undocumented(found: Expected, request: Request) -> None:
+def _stored_state(request: Request) -> str | None:
+    """What became of a request that was stored, where this one asked for it."""
+    state: str | None = (request.last.answer.get("request") or {}).get("state")
+    return state if request.what["do"] == "outcome" else None
+
+
+def _undocumented(found: Expected, request: Request, refusals: set[str]) -> None:
     """Every answer is one that the API's contract has for this call."""
     for attempt in request.attempts:
         status, reason = attempt.status, str(attempt.answer.get("reason", ""))
         if status is None or status in {200, 202, 503}:
             continue
-        allowed = REFUSALS[request.what["do"]] | {"idempotency_in_progress"}
-        if status >= 500 or reason not in allowed:
+        if status >= 500 or reason not in refusals | {"idempotency_in_progress"}:
             found.differs(request, f"answered {status} {reason}")
     if not request.is_decided and request.what["do"] not in {"read", "outcome"}:
         found.differs(request, f"never decided in {len(request.attempts)} attempts")

@@ -94,6 +94,15 @@ def test_an_answer_that_the_contract_does_not_have_is_a_difference(
     assert any(sentence in difference for difference in told.expected().differences)
 
 
+@pytest.mark.parametrize("repeats", ["repeat", "repeat otherwise"])
+def test_what_was_stored_and_then_rejected_gives_its_key_free(told: Told, repeats: str) -> None:
+    stored = {"id": "request-1", "state": "rejected", "line_item_id": None, "reason": "bill_closed"}
+    told.wish("1/1", "ask", ROW, {"status": 202, "request": {**stored, "state": "pending"}})
+    told.wish("1/2", repeats, ROW, {"status": 400, "reason": "bill_closed"}, of="1/1")
+    told.wish("1/1/outcome", "outcome", None, {"status": 200, "request": stored}, of="1/1")
+    assert told.expected() == Expected(1, BILL)
+
+
 def test_an_item_that_two_requests_were_given_is_a_difference(told: Told) -> None:
     for wish in ("1/1", "1/2"):
         told.wish(wish, "add", ROW, {"status": 200, "items": [ITEM], "bill": shown(2, 1, "3.6")})

@@ -11,7 +11,7 @@ from uuid import uuid4
 from billing.bill import Bill
 from webapp.live.outlets import Listening
 from webapp.live.views import View
-from webapp.live.watches import Link
+from webapp.live.watches import Link, Viewer
 from webapp.pages.followed import StaffView
 from webapp.system import System
 
@@ -35,10 +35,10 @@ class Heard:
 
 
 @contextmanager
-def watching(system: System, bill: Bill, view: View | None = None) -> Iterator[Heard]:
-    """From when the page was told how the bill stands."""
+def watching(system: System, bill: Bill, view: View | None = None, viewer: Viewer | None = None) -> Iterator[Heard]:
+    """From when the page was told how the bill stands. Without a `viewer` who stands, until that is asked."""
     view = view or StaffView(bill.id, "USD", True, system)
-    watch = system.live.watch(view, viewer=Link(uuid4()), per_viewer=1, holds_thread=True)
+    watch = system.live.watch(view, viewer=viewer or Link(uuid4()), per_viewer=1, holds_thread=True)
     outlet = Listening()
     system.live.listen(watch, outlet)
     try:

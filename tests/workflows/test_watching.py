@@ -36,6 +36,7 @@ def _only_this_tests_bills(engine: Engine) -> Iterator[None]:
         connection.execute(
             text("TRUNCATE bills, events, line_items, bill_subtotals, bill_workflows, findings, ledger_epochs CASCADE")
         )
+        connection.execute(text("UPDATE counters SET last_value = 0"))
 
 
 @pytest.fixture(autouse=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from uuid import UUID
 
 from flask import Response, current_app
@@ -39,13 +39,13 @@ def bill_answer(
     bill: Bill,
     currency: str | None = None,
     *,
-    added: LineItem | None = None,
+    known: Sequence[LineItem] = (),
     beside: Mapping[str, str] | None = None,
     status: int = 200,
     replayed: bool = False,
 ) -> Response:
-    """`beside` are further members of the answer, as JSON text."""
-    texts = recent_items().of(system.engine, bill, added)
+    """`known` are the bill's newest items, as many as are at hand; `beside` further members of the answer, as JSON."""
+    texts = recent_items().of(system.engine, bill, known)
     cursor = older_items_cursor(bill, bill.item_count - len(texts) + 1)
     data = render.bill(queries.read(system, bill, currency), render.array(texts), cursor)
     return render.answer({"data": data, **(beside or {})}, status=status, replayed=replayed)

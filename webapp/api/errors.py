@@ -13,6 +13,7 @@ from billing import errors
 from billing.errors import BillingError, InvalidArgument
 from webapp import logs
 from webapp.api.blueprint import PATH
+from webapp.identity import access
 
 
 class MethodNotAllowed(InvalidArgument):
@@ -120,6 +121,7 @@ def answer_unroutable(app: Flask) -> None:
 
 
 def _refused(error: BillingError) -> Response:
+    error = _of_who_may_know(error)
     response = _answer(status_of(error), described(error))
     wait_s = getattr(error, "retry_after_s", None)
     if wait_s is not None:
@@ -127,6 +129,18 @@ def _refused(error: BillingError) -> Response:
     if isinstance(error, errors.Unauthenticated):
         response.headers["WWW-Authenticate"] = 'Bearer realm="Pave Billing"'
     return response
+
+
+def _of_who_may_know(error: BillingError) -> BillingError:
+    """Who asks with a key that was revoked since this process looked it up is told that, and nothing else."""
+    if isinstance(error, errors.Unauthenticated):
+        g.pop("caller", None)
+    elif not isinstance(error, errors.Unavailable):
+        try:
+            access.confirm()
+        except BillingError as first:
+            return first
+    return error
 
 
 def _refused_by_http(error: HTTPException) -> Response:

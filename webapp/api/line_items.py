@@ -17,7 +17,7 @@ from webapp.api.body import json_object
 from webapp.api.negotiation import idempotency_key, prefers_async
 from webapp.api.parameters import limit, parameters
 from webapp.drafts import FIELDS, parse_draft
-from webapp.identity.access import allow
+from webapp.identity.access import allow, confirm, confirmed_by_the_ledger
 from webapp.identity.caller import origin
 from webapp.identity.roles import Role
 from webapp.system import System, system
@@ -25,16 +25,18 @@ from webapp.system import System, system
 
 @api.post("/bills/<bill_id>/line-items")
 @allow(Role.OPERATOR)
+@confirmed_by_the_ledger
 def add_line_item(bill_id: str) -> Response:
     """200 with the bill and the item; 202 when the caller prefers not to wait for the outcome."""
     id_ = bill_id_in(bill_id)
     currency = wanted_currency(system(), id_)
     draft = parse_draft(json_object(FIELDS), offered=system().configured_currencies)
     if prefers_async():
+        confirm()
         return _request_line_item(system(), id_, draft)
-    bill, item, replayed = commands.add_line_item(system(), origin(idempotency_key()), id_, draft)
-    beside = {"line_item": render.line_item(item)}
-    return bill_answer(system(), bill, currency, added=item, beside=beside, replayed=replayed)
+    added = commands.add_line_item(system(), origin(idempotency_key()), id_, draft)
+    beside = {"line_item": render.line_item(added.item)}
+    return bill_answer(system(), added.bill, currency, known=added.beside, beside=beside, replayed=added.replayed)
 
 
 def _request_line_item(system: System, bill_id: UUID, draft: LineItemDraft) -> Response:

@@ -28,4 +28,4 @@ def reverse_line_item(bill_id: str, item_id: str) -> Response:
     reason = parse_text(json_object(("reason",)).get("reason"), "reason", longest=LONGEST_REASON)
     bill, reversing, replayed = commands.reverse_line_item(system(), origin(idempotency_key()), id_, item, reason)
     beside = {"line_item": render.line_item(reversing)}
-    return bill_answer(system(), bill, currency, added=reversing, beside=beside, replayed=replayed)
+    return bill_answer(system(), bill, currency, known=[reversing], beside=beside, replayed=replayed)

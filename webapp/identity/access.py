@@ -17,6 +17,7 @@ Authenticate = Callable[..., Caller | None]
 _DECLARATION = "access_declared"
 _FOR_ENROLMENT = "open_before_enrolment"
 _BY_ITSELF = "asked_by_itself"
+_CONFIRMED = "confirmed_by_the_ledger"
 PUBLIC = "public"
 
 
@@ -59,6 +60,15 @@ def asked_by_itself(view: View) -> View:
     return view
 
 
+def confirmed_by_the_ledger(view: View) -> View:
+    """Lets in API keys that this process remembers: the change itself looks whether the key still holds.
+
+    Whatever answers without that change calls `confirm` first; refusals of the API do so by themselves.
+    """
+    setattr(view, _CONFIRMED, True)
+    return view
+
+
 def declared(app: Flask, endpoint: str) -> Role | str | None:
     """A role, PUBLIC, or None for a route that declares nothing."""
     return getattr(app.view_functions[endpoint], _DECLARATION, None)
@@ -77,16 +87,29 @@ def guard(app: Flask, *, api: Authenticate, pages: Authenticate) -> None:
     `pages` takes `is_sighting`, whether somebody is there.
     """
 
+    app.extensions["confirm_api_key"] = api
+
     @app.before_request
     def admit() -> None:
         if request.endpoint is None or request.method == "OPTIONS":
             return  # nothing will run: no such route, or the list of its methods
         needed, view = declared(current_app, request.endpoint), current_app.view_functions[request.endpoint]
         if needed != PUBLIC:
-            found = api() if request.blueprint == "api" else pages(is_sighting=not hasattr(view, _BY_ITSELF))
+            if request.blueprint == "api":
+                found = api(is_confirmed_later=hasattr(view, _CONFIRMED))
+            else:
+                found = pages(is_sighting=not hasattr(view, _BY_ITSELF))
             g.caller = _admitted(found, needed)
             if g.caller.must_enrol and not hasattr(view, _FOR_ENROLMENT):
                 raise SecondFactorNeeded
+
+
+def confirm() -> None:
+    """Looks up a key that was let in on what was remembered. Raises Unauthenticated when it was revoked since."""
+    caller: Caller | None = g.get("caller")
+    if caller is not None and caller.key_to_confirm is not None:
+        g.pop("caller")
+        g.caller = _admitted(current_app.extensions["confirm_api_key"](), caller.role)
 
 
 def _admitted(caller: Caller | None, needed: Role | str | None) -> Caller:

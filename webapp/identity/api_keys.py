@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import threading
+import time
+from collections import OrderedDict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -137,18 +140,52 @@ _RECORD_USE = """
 """
 
 
-def authenticate(engine: Engine) -> Caller | None:
-    """Whose key this request carries; None without one, or with one that is unknown or revoked."""
-    token = _bearer_token(request.headers.get("Authorization", ""))
-    if token is None:
-        return None
-    key = one_row(engine, _LOOK_UP, (token_hash(token),))
-    if key is None:
-        return None
-    if key.use_unrecorded:
-        with single_statement(engine) as connection:
-            connection.exec_driver_sql(_RECORD_USE, (key.id,))
-    return Caller(key.account_id, Actor(ActorKind.API_KEY, str(key.id), key.name), Role(key.role))
+REMEMBERED_FOR_S = 30.0
+MOST_REMEMBERED = 1_000
+
+
+class Doorkeeper:
+    """Knows whose key a request carries. One a process, for all threads.
+
+    What a key stands for never changes but by its being revoked, so that is remembered for a while, for those who ask
+    whether it still holds together with what they do. A key that isn't known here, or wasn't good, is always looked up.
+    """
+
+    def __init__(self, engine: Engine):
+        self._engine = engine
+        self._seen: OrderedDict[bytes, tuple[Caller, float]] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def authenticate(self, *, is_confirmed_later: bool = False) -> Caller | None:
+        """Whose key this request carries; None without one, or with one that is unknown or revoked.
+
+        A caller that `is_confirmed_later` may be one with a `key_to_confirm`.
+        """
+        token = _bearer_token(request.headers.get("Authorization", ""))
+        if token is None:
+            return None
+        hash_ = token_hash(token)
+        if is_confirmed_later:
+            seen = self._seen.get(hash_)
+            if seen is not None and time.monotonic() - seen[1] < REMEMBERED_FOR_S:
+                return seen[0]
+        return self._look_up(hash_)
+
+    def _look_up(self, hash_: bytes) -> Caller | None:
+        key = one_row(self._engine, _LOOK_UP, (hash_,))
+        if key is None:
+            self._seen.pop(hash_, None)
+            return None
+        if key.use_unrecorded:
+            with single_statement(self._engine) as connection:
+                connection.exec_driver_sql(_RECORD_USE, (key.id,))
+        caller = Caller(key.account_id, Actor(ActorKind.API_KEY, str(key.id), key.name), Role(key.role))
+        with self._lock:
+            self._seen[hash_] = replace(caller, key_to_confirm=key.id), time.monotonic()
+            self._seen.move_to_end(hash_)
+            if len(self._seen) > MOST_REMEMBERED:
+                self._seen.popitem(last=False)
+        return caller
 
 
 def _bearer_token(header: str) -> str | None:

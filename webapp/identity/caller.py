@@ -15,7 +15,8 @@ from webapp.identity.roles import Role
 class Caller:
     """Somebody who was let in. `account_id` owns the idempotency keys: an integration's, or the user's own.
 
-    `session_id` is that of a browser. Who `must_enrol` may do nothing but set up a second factor.
+    `session_id` is that of a browser. Who `must_enrol` may do nothing but set up a second factor. `key_to_confirm` is
+    an API key that this process remembers: whether it still holds is to be asked before anything comes of it.
     """
 
     account_id: UUID
@@ -23,6 +24,7 @@ class Caller:
     role: Role
     session_id: UUID | None = None
     must_enrol: bool = False
+    key_to_confirm: UUID | None = None
 
 
 def current_caller() -> Caller | None:
@@ -38,4 +40,4 @@ def origin(idempotency_key: str | None = None) -> Origin:
 
 def as_origin(caller: Caller, idempotency_key: str | None = None) -> Origin:
     """Likewise for a caller whom a public route found."""
-    return Origin(caller.actor, caller.account_id, g.request_id, idempotency_key)
+    return Origin(caller.actor, caller.account_id, g.request_id, idempotency_key, caller.key_to_confirm)

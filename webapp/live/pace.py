@@ -7,8 +7,6 @@ import time
 QUIET_S = 0.25
 BUSY_S = 0.02
 STAYS_BUSY_S = 2.0
-# Who has just committed answers first; then it is looked.
-AFTER_COMMIT_S = 0.002
 # Of one processor, and of what the machine sends: a burst is told in fewer, larger pieces.
 LARGEST_SHARE = 0.25
 MOST_BYTES_PER_S = 16 * 1024 * 1024
@@ -31,7 +29,7 @@ class Pace:
         every_s = BUSY_S if now_s - self._changed_s < STAYS_BUSY_S else QUIET_S
         due_s, hurried_s = self._looked_s + every_s, self._hurried_s
         if hurried_s is not None:
-            due_s = min(due_s, hurried_s + AFTER_COMMIT_S)
+            due_s = min(due_s, hurried_s)
         return max(due_s, self._not_before_s) - now_s
 
     def begin(self) -> None:

@@ -27,12 +27,12 @@ from webapp.system import system
 def add_line_item(bill_id: str) -> ResponseReturnValue:
     bill_uuid, form = parse_bill_id(bill_id), Form.submitted()
     try:
-        bill, item, _ = commands.add_line_item(system(), origin(form.key), bill_uuid, _draft(form))
+        added = commands.add_line_item(system(), origin(form.key), bill_uuid, _draft(form))
     except REFUSALS as refusal:
         return _refused(bill_id, form.refused(refusal))
     if not wants_fragment():
-        return see_other(url_for("pages.show_bill", bill_id=bill.id, added=item.position))
-    return _row_and_changes(bill, blank_line_item(item.currency))
+        return see_other(url_for("pages.show_bill", bill_id=bill_id, added=added.item.position))
+    return _row_and_changes(added.bill, blank_line_item(added.item.currency))
 
 
 def _draft(form: Form) -> LineItemDraft:

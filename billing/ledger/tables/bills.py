@@ -28,6 +28,10 @@ from sqlalchemy.orm import Mapped, mapped_column
 from billing.ledger.base import NOW, ROOM_FOR_UPDATES, Base, Instant
 from billing.ledger.tables.settings import LogoRow
 
+# The UTC months in which a bill's period begins and ends: what an index finds the bills of a span of time by.
+BEGIN_MONTH = "date_trunc('month', period_start AT TIME ZONE 'UTC')"
+END_MONTH = "date_trunc('month', period_end AT TIME ZONE 'UTC')"
+
 
 class CustomerRow(Base):
     __tablename__ = "customers"
@@ -75,6 +79,7 @@ class BillRow(Base):
         Index("ix_bills_customer_id_id", "customer_id", "id"),
         Index("ix_bills_status_id", "status", "id"),
         Index("ix_bills_period_end_id", "period_end", "id"),
+        Index("ix_bills_months_id", text(f"({BEGIN_MONTH})"), text(f"({END_MONTH})"), "id"),
         Index("ix_bills_number_or_zero", text("coalesce(number, 0)"), "id"),
         Index("ix_bills_number_or_highest", text("coalesce(number, 9223372036854775807)"), "id"),
         ROOM_FOR_UPDATES,

@@ -103,7 +103,7 @@ def test_every_order_is_read_from_an_index(engine: Engine, crowd: BillFilter, or
         connection.execute(text("SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off"))
         connection.execute(text("SET LOCAL enable_sort = off; SET LOCAL enable_hashjoin = off"))
         connection.execute(text("SET LOCAL enable_mergejoin = off"))
-        query = bill_list.page_query(connection, BillFilter(), order, place).limit(50)
+        query = bill_list.page_query(connection, BillFilter(), order, place, limit=50)
         compiled = query.compile(engine, compile_kwargs={"render_postcompile": True})
         parameters = compiled.construct_params()
         plan = "\n".join(connection.exec_driver_sql(f"EXPLAIN {compiled}", parameters).scalars())

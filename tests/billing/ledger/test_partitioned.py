@@ -17,6 +17,9 @@ from tests.billing.ledger.test_line_items import *  # noqa: F403 - likewise
 from tests.support.ledger import OpenBill, draft
 from tests.support.partitioned import KEYS_WITHOUT_THE_BILL, PARTITIONS, keys_without_the_bill, partition_by_bill
 
+# It waits for a time-out, which tables have no part in.
+del test_who_waits_five_seconds_for_a_twin_is_told_so  # noqa: F821 - imported above
+
 
 @pytest.fixture(scope="module")
 def database_url(postgres: Postgres, new_database: Callable[[], str]) -> Iterator[str]:

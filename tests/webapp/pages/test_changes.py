@@ -12,6 +12,7 @@ from tests.support.watching import watching
 from webapp.live import hub as live_hub
 from webapp.live import speaker
 from webapp.live.views import pieces_of
+from webapp.live.watches import Link
 from webapp.pages.element_ids import element_id
 from webapp.pages.followed import StaffView
 
@@ -263,7 +264,7 @@ def test_what_a_stream_brings_of_reversals_links_and_the_close_is_the_same_too(
     app, operator, new_bill, add, engine, origin
 ):
     bill = new_bill()
-    item = add(bill)
+    item, viewer = add(bill), Link(links.create(engine, origin, bill.id)[0].id)
     state = state_of(operator.open(f"/bills/{bill.id}"), bill)
     view = StaffView(bill.id, state["shown_currency"], True, app.extensions["pave"])
     acts = (
@@ -271,7 +272,7 @@ def test_what_a_stream_brings_of_reversals_links_and_the_close_is_the_same_too(
         lambda: links.create(engine, origin, bill.id),
         lambda: bills.request_close(engine, origin, bill.id),
     )
-    with watching(app.extensions["pave"], bill, view) as heard:
+    with watching(app.extensions["pave"], bill, view, viewer) as heard:
         for act in acts:
             act()
             said = heard.next("news")
