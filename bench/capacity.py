@@ -44,13 +44,15 @@ class Costs:
 BYTES_PER_BILL = {"bills": 1638, "bill_subtotals": 369, "bill_workflows": 328, "customers": 1147, "events": 1213}
 BYTES_PER_ITEM = {"line_items": 246, "idempotency_keys": 303, "events": 404}
 
-# What Temporal counts as actions in a bill's life (docs.temporal.io/cloud/actions): the start, its search attributes
-# then and when it closes, its timer, the wish to close or the news of it, and two activities: closing, and recording.
-ACTIONS_PER_BILL = 1 + 2 + 1 + 1 + 2
+# What Temporal counts as actions in the life of a bill that closes at its end (docs.temporal.io/cloud/actions): the
+# start, its search attributes then and when it is closed, its timer, and the sweep's news that it is.
+ACTIONS_PER_BILL = 1 + 2 + 1 + 1
 # News of items: a signal, and the activity that records that it was heard.
 ACTIONS_PER_NEWS = 2
-# Of those, what falls to a bill's end: its timer or the news, two activities, the search attributes.
-ACTIONS_AT_ITS_END = 4
+# Of those, what falls to a bill's end: the news, and the search attributes.
+ACTIONS_AT_ITS_END = 2
+# Workflows of closed bills that a worker lets end (docs/decisions/0016-month-end-and-start.md).
+ENDED_PER_S = 40
 # Temporal Cloud's for a namespace that nobody raised (docs.temporal.io/cloud/limits).
 NAMESPACE_APS = 400
 
@@ -119,7 +121,7 @@ def capacity(load: Load, costs: Costs) -> Capacity:
         actions_per_s=actions,
         namespaces=max(1, math.ceil(actions / NAMESPACE_APS)),
         month_end_s=load.bills * load.at_once / costs.closed_per_s,
-        workflows_end_h=load.bills * load.at_once * ACTIONS_AT_ITS_END / NAMESPACE_APS / 3600,
+        workflows_end_h=load.bills * load.at_once / _ended_per_s(_processes(worker_cores)) / 3600,
     )
 
 
@@ -132,6 +134,10 @@ def _bytes(load: Load, costs: Costs) -> float:
     per_bill = sum(costs.bytes_per_bill.values())
     per_item = sum(costs.bytes_per_item.values())
     return load.bills * (per_bill + load.items * per_item)
+
+
+def _ended_per_s(workers: int) -> float:
+    return min(workers * ENDED_PER_S, NAMESPACE_APS / ACTIONS_AT_ITS_END)
 
 
 def _processes(cores: float) -> int:
@@ -155,7 +161,7 @@ LINES: tuple[tuple[str, str], ...] = (
     ("Temporal: actions a second", "{0.actions_per_s:,.1f}"),
     ("namespaces at 400 actions a second", "{0.namespaces:,}"),
     ("all end in one second: closed in, s", "{0.month_end_s:,.1f}"),
-    ("their workflows end at 400 actions a second in, h", "{0.workflows_end_h:,.2f}"),
+    ("their workflows have ended in, h", "{0.workflows_end_h:,.2f}"),
 )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 
 from temporalio.client import Client, WorkflowHandle, WorkflowUpdateFailedError
 from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
@@ -73,18 +74,35 @@ async def tell_the_last(client: Client, task_queue: str, figures: BillFigures) -
     """Hands a closed bill's figures to its workflow and waits until it has ended; whether it ended with these.
 
     One call, one workflow task and no activity, where a workflow that records itself what it heard takes two calls,
-    two tasks and an activity. So the caller records it.
+    two tasks and an activity. So the caller records it. One that has ended with these figures isn't started again.
     """
-    handle = await client.start_workflow(
+    last = partial(_tell_the_last, client, task_queue, figures)
+    try:
+        handle = await last(WorkflowIDReusePolicy.ALLOW_DUPLICATE_FAILED_ONLY)
+    except WorkflowAlreadyStartedError:
+        ended = client.get_workflow_handle_for(BillWorkflow.run, f"bill-{figures.bill_id}")
+        if _is_last(await ended.result(), figures):
+            return True
+        handle = await last(WorkflowIDReusePolicy.ALLOW_DUPLICATE)
+    return _is_last(await handle.result(), figures)
+
+
+async def _tell_the_last(
+    client: Client, task_queue: str, figures: BillFigures, reuse: WorkflowIDReusePolicy
+) -> WorkflowHandle[BillWorkflow, BillFigures]:
+    return await client.start_workflow(
         BillWorkflow.run,
         new_life(figures, recorded_version=figures.version),
         id=f"bill-{figures.bill_id}",
         task_queue=task_queue,
+        id_reuse_policy=reuse,
         start_signal="accrued",
         start_signal_args=[replace(figures, recorded=True)],
     )
-    ended_with: BillFigures = await handle.result()
-    return ended_with.is_closed and ended_with.rank == figures.rank
+
+
+def _is_last(said: BillFigures, figures: BillFigures) -> bool:
+    return said.is_closed and said.rank == figures.rank
 
 
 def translated(error: BaseException) -> WorkflowsUnavailable:

@@ -61,20 +61,14 @@ class Watch:
         note_rows(self._engine, [bill.id for bill in bills])
 
     def _note_workflows(self, bills: Sequence[Bill], looked: Looked) -> None:
+        if _nobody_answers(bills, looked):
+            return
         ids = [bill.id for bill in bills]
         known = findings.open_of(self._engine, ids)
-        lasting = [suspect for suspect in self._without_silence(bills, looked) if self._lasts(suspect, known)]
-        note_workflows(self._engine, ids, lasting)
+        note_workflows(self._engine, ids, [suspect for suspect in looked.suspects if self._lasts(suspect, known)])
         if looked.highest_number > epochs.last_number(self._engine):
             sentence = f"a workflow knows of bill number {looked.highest_number}, which was not given"
             findings.note(self._engine, [Difference(None, sentence, Kind.NUMBERS)], kinds=(), bill_ids=None)
-
-    def _without_silence(self, bills: Sequence[Bill], looked: Looked) -> Sequence[Suspect]:
-        """When nobody answers it is the worker or Temporal, which is said elsewhere; no bill is to blame."""
-        silent = [suspect for suspect in looked.suspects if suspect.kind is Kind.SILENT]
-        if len(silent) < len(bills) or len(bills) == 1:
-            return looked.suspects
-        return [suspect for suspect in looked.suspects if suspect.kind is not Kind.SILENT]
 
     def _lasts(self, suspect: Suspect, known: set[tuple[UUID, Kind]]) -> bool:
         about = (suspect.difference.bill_id, suspect.kind)
@@ -98,6 +92,12 @@ class Watch:
         still = await reconciler.look_at_strangers([bill_id for bill_id in known if bill_id not in ids])
         found += [suspect.difference for suspect in still.suspects]
         await asyncio.to_thread(findings.note, self._engine, found, kinds=(Kind.NO_BILL,), bill_ids=[*ids, *known])
+
+
+def _nobody_answers(bills: Sequence[Bill], looked: Looked) -> bool:
+    """It is the worker or Temporal then, which is said elsewhere; no bill is to blame, and nothing is better either."""
+    silent = sum(suspect.kind is Kind.SILENT for suspect in looked.suspects)
+    return silent == len(bills) > 1
 
 
 def note_rows(engine: Engine, bill_ids: Sequence[UUID]) -> None:

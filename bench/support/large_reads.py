@@ -33,7 +33,6 @@ class Reads:
         )
         customers = "FROM customers ORDER BY md5(id::text) LIMIT %s"
         self._customers = itertools.cycle(self._drawn(f"SELECT external_id {customers}"))
-        self._names = itertools.cycle(self._drawn(f"SELECT name {customers}"))
         # After which the last page begins.
         self._deepest = str(
             self._database.execute(f"SELECT id FROM bills ORDER BY id OFFSET {ROWS} LIMIT 1").fetchone()[0]
@@ -54,9 +53,9 @@ class Reads:
             "closed, of a month, in USD": lambda: _path(
                 "/bills", status="closed", currency="USD", **self._month(as_day=True)
             ),
-            "search for a customer": lambda: _path("/bills", q=next(self._names)),
+            "search for a customer": lambda: _path("/bills", q=next(self._customers)),
             "search for a frequent word": lambda: _path("/bills", q="copper"),
-            "search for a number": lambda: _path("/bills", q=str(next(self._numbers))),
+            "search for a number": lambda: _path("/bills", q=f"no. {next(self._numbers)}"),
             "by number": lambda: _path("/bills", sort="-number"),
             "by customer": lambda: _path("/bills", sort="customer"),
             "deepest page": lambda: _path("/bills", after=self._deepest),
@@ -72,7 +71,7 @@ class Reads:
             "a customer's bills": lambda: _path(path, limit=ROWS, customer_id=next(self._customers)),
             "bills in a rare currency": lambda: _path(path, limit=ROWS, currency="JPY"),
             "bills of a month": lambda: _path(path, limit=ROWS, **self._month()),
-            "search for a customer": lambda: _path(path, limit=ROWS, q=next(self._names)),
+            "search for a customer": lambda: _path(path, limit=ROWS, q=next(self._customers)),
             "search for a frequent word": lambda: _path(path, limit=ROWS, q="copper"),
             "deepest page": lambda: _path(path, limit=ROWS, cursor=self._deepest_cursor),
             "one bill": lambda: f"{path}/{next(self._bills)}",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import psycopg
@@ -19,6 +19,7 @@ AT_ONCE = 32
 # As new workflows have it.
 TIMERS_SPREAD_S = 1_800
 STARTED_WITHIN_S = 900
+ABOUT = timedelta(milliseconds=1)
 
 FIGURES = """
     SELECT b.id::text, b.customer_id::text, b.status, b.version, b.item_count,
@@ -43,8 +44,10 @@ def start(database: psycopg.Connection, address: str, month: Month) -> float:
 
 def running(address: str, end: datetime) -> int:
     """How many workflows of bills with that end have begun and run, by Temporal's list, which follows by seconds."""
-    instant = end.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-    query = f"WorkflowType = 'BillWorkflow' AND ExecutionStatus = 'Running' AND PeriodEnd = '{instant}'"
+    # Equality finds none of an instant with microseconds on SQLite.
+    after, before = ((end + way * ABOUT).astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ") for way in (-1, 1))
+    query = f"""WorkflowType = 'BillWorkflow' AND ExecutionStatus = 'Running'
+                AND PeriodEnd > '{after}' AND PeriodEnd < '{before}'"""
 
     async def count() -> int:
         return (await (await Client.connect(address)).count_workflows(query)).count

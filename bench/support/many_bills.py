@@ -13,8 +13,8 @@ import psycopg
 
 BILLS_A_CUSTOMER = 50
 ITEMS_A_BILL = 5
-# In one bill of so many, one line is in this currency.
-RARE_EVERY, RARE = 1_000, "JPY"
+# So many bills have a line in this currency, however many there are.
+RARE_BILLS, RARE = 60, "JPY"
 FIRST_WORDS = "Amber Copper Northern Granite Silver Linden Harbour Meridian Juniper Cobalt Willow Falcon Marble Orchid"
 SECOND_WORDS = "Trading Bakery Logistics Press Mills Foundry Vineyards Optics Tiles Printing Ferries Orchards Glass"
 
@@ -65,8 +65,8 @@ PLANNED = """
     FROM (
         SELECT n, n <= closed AS is_closed,
                CASE WHEN n <= closed THEN now() - interval '729 days' + n * (interval '698 days' / closed)
-                    ELSE now() - interval '25 days' + (n - closed) * (interval '24 days' / (%(bills)s::int - closed)) END
-                    AS made,
+                    ELSE now() - interval '25 days' + (n - closed) * (interval '24 days' / (%(bills)s::int - closed))
+               END AS made,
                interval '30 days' AS length, c.id AS customer_id
         FROM (SELECT n, %(bills)s::int * 9 / 10 AS closed FROM generate_series(1, %(bills)s::int) AS n) AS numbered
         JOIN (SELECT id, row_number() OVER (ORDER BY id) - 1 AS place FROM customers) AS c
@@ -94,7 +94,7 @@ ITEMS = f"""
     SELECT id, position, (substr(id::text, 1, 24) || lpad(to_hex(n), 9, '0') || lpad(to_hex(position), 3, '0'))::uuid,
            description, currency, quantity, unit_price, quantity * unit_price, made + interval '1 day', 2
     FROM (SELECT p.id, p.n, p.made, position, 'Card payments, batch ' || n || ' of day ' || position AS description,
-                 CASE WHEN position = 5 AND n %% {RARE_EVERY} = 0 THEN '{RARE}'
+                 CASE WHEN position = 5 AND n %% (%(bills)s::int / {RARE_BILLS}) = 0 THEN '{RARE}'
                       ELSE ('{{USD,EUR,GEL}}'::text[])[1 + (n + position / 5) %% 3] END AS currency,
                  (1 + (n + position) %% 6)::numeric AS quantity,
                  ((n * 7 + position * 13) %% 100000)::numeric / 1000 AS unit_price
@@ -119,9 +119,9 @@ EVENTS = """
                  AS data FROM planned
           UNION ALL
           SELECT n, id, 2, 'line_items.added', 'api_key', made + interval '1 day',
-                 jsonb_build_object('first_position', 1, 'last_position', 5, 'totals',
-                     (SELECT jsonb_object_agg(currency, trim_scale(subtotal)::text)
-                      FROM bill_subtotals WHERE bill_id = planned.id)) FROM planned
+                 jsonb_build_object('first_position', 1, 'last_position', 5, 'totals', totals)
+          FROM planned JOIN (SELECT bill_id, jsonb_object_agg(currency, trim_scale(subtotal)::text) AS totals
+                             FROM bill_subtotals GROUP BY bill_id) AS summed ON bill_id = id
           UNION ALL
           SELECT n, id, 3, 'bill.closed', 'workflow', ends + interval '0.2 s',
                  jsonb_build_object('number', n, 'close_reason', 'period_end', 'rate_snapshot_id', NULL)

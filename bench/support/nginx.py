@@ -34,7 +34,11 @@ http {{
   server {{
     listen {host}:{port};
     location ~ ^/publish/(.+)$ {{ nchan_publisher; nchan_channel_id $1; nchan_message_buffer_length 100; }}
-    location ~ ^/watch/(.+)$ {{ nchan_subscriber eventsource; nchan_channel_id $1; nchan_subscriber_first_message newest; }}
+    location ~ ^/watch/(.+)$ {{
+      nchan_subscriber eventsource;
+      nchan_channel_id $1;
+      nchan_subscriber_first_message newest;
+    }}
   }}
 }}
 """

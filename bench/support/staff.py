@@ -51,7 +51,8 @@ def signed_in(stack: Stack, web: str = "system", url: str = "") -> Staff:
         headers = {"Cookie": blank.cookie, **FORM}
         begun = asker.answer(port, Request("/session", headers, "POST", urlencode(values).encode()), status=303)
         page = asker.answer(port, Request("/bills/new", {"Cookie": begun.cookie}))
-        return Staff(port, begun.cookie, _csrf_token(page.text))
+        # The page sets what its forms are held against.
+        return Staff(port, page.cookie or begun.cookie, _csrf_token(page.text))
 
 
 def _csrf_token(page: str) -> str:

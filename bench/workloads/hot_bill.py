@@ -19,9 +19,10 @@ CLIENTS = (16, 64, 256)
 LOWEST_THROUGHPUT = at_least(0.6)
 SLOWEST_P99 = at_most(2.5)
 OVER_THE_SEED = at_least(100)
+OVER_THE_SEED_HERE = at_least(10)
 NEIGHBOURS_P99 = at_most(3)
 BILLS_OF_THE_NEIGHBOUR = 16
-SEED_CLIENTS = 16
+SEED_CLIENTS = (16, 64)
 
 
 def measure(stack: Stack, plan: Plan) -> list[Figure]:
@@ -33,8 +34,8 @@ def measure(stack: Stack, plan: Plan) -> list[Figure]:
         ours, floor = _on_one(stack, plan, "system", system, clients), _on_one(stack, plan, "floor", plain, clients)
         in_turns([ours, floor], plan.rounds(5))
         found += _beside_the_floor(clients, ours, floor)
-        if clients == SEED_CLIENTS:
-            found.append(_beside_the_seed(stack, plan, ours, plain))
+        if clients in SEED_CLIENTS:
+            found.append(_beside_the_seed(stack, plan, clients, ours, plain))
     for clients in CLIENTS[:2] if plan.quick else CLIENTS:
         found += _neighbours(stack, plan, clients)
     return found
@@ -61,14 +62,15 @@ def _on_one(stack: Stack, plan: Plan, web: str, bills: SystemBills | PlainBills,
     return Way(web, run)
 
 
-def _beside_the_seed(stack: Stack, plan: Plan, ours: Way, plain: PlainBills) -> Figure:
+def _beside_the_seed(stack: Stack, plan: Plan, clients: int, ours: Way, plain: PlainBills) -> Figure:
     """The seed's items count when they are stored: its answers come before that."""
     bills = SeedBills(stack, plain)
-    seed = Way("seed's way", lambda: bills.measure(SEED_CLIENTS, plan.seconds(8)))
+    # Under so much load some of its calls of Temporal fail; those aren't counted.
+    seed = Way("seed's way", lambda: bills.measure(clients, plan.seconds(8)), may_refuse=True)
     in_turns([seed], plan.rounds(2))
     beside = Way(ours.name, ours.measure, ours.rounds[-len(seed.rounds) :])
-    what = f"{counted(SEED_CLIENTS)}: throughput beside the seed's way"
-    return compared(what, beside, seed, per_second, "items/s", OVER_THE_SEED)
+    what = f"{counted(clients)}: throughput beside the seed's way"
+    return compared(what, beside, seed, per_second, "items/s", OVER_THE_SEED, instead=OVER_THE_SEED_HERE, why="0013")
 
 
 def _neighbours(stack: Stack, plan: Plan, clients: int) -> list[Figure]:

@@ -23,19 +23,17 @@ UNDISTURBED = at_most(3)
 NONE = no_more_than(0)
 FINISHED_WITHIN_S = no_more_than(300)
 
-# More timers than these alone take minutes.
-TIMERS = 1_000
 LAST_MOMENT_BILLS = 40
 QUIET_S = 8.0
 CLOSED_WITHIN_S, TIMERS_WITHIN_S, GIVEN_UP_S = 120.0, 240.0, 900.0
-FOUND_OUT_WITH = 150
+FOUND_OUT_WITH = 100
 BREATH_S = 5.0
 # What a slow machine sets of timers.
 TIMERS_SET_PER_S = 15
 
 
 def measure(stack: Stack, plan: Plan) -> list[Figure]:
-    sizes = (200, 500) if plan.quick else (1_000, 10_000)
+    sizes = (100, 300) if plan.quick else (1_000, 10_000)
     found = _last_moment(stack, plan)
     found += [_beside_timers(stack, plan, sizes[0])]
     found += _beside_sql(stack, sizes[0], aim=False)
@@ -115,7 +113,7 @@ class _Ends:
 
 def _whole(stack: Stack, plan: Plan, bills: int) -> list[Figure]:
     # A third more than it should take to load them and start their workflows.
-    ours = month.ending_in(20 + bills / 400 + 1.3 * bills / _started_per_s(stack), "whole", bills)
+    ours = month.ending_in(40 + bills / 400 + 1.3 * bills / _started_per_s(stack), "whole", bills)
     month.load(stack.database, ours)
     ends = _through_the_end(stack, ours)
     with Adding(stack):
@@ -155,15 +153,17 @@ def _through_the_end(stack: Stack, ours: Month) -> _Ends:
     address = stack.environment["TEMPORAL_ADDRESS"]
     started_s = lives.start(stack.database, address, ours)
     say(f"{ours.bills:,} workflows started in {started_s:.0f} s; their end comes in {ours.until_end_s:.0f} s")
+    # Before the end comes near: each opens bills of its own.
+    quiet, closing, ending = Adding(stack), Adding(stack), Adding(stack)
     if ours.until_end_s < QUIET_S + BREATH_S:
         raise RuntimeError(f"{ours.bills} workflows took {started_s:.0f} s to start: their end has come too early")
     time.sleep(ours.until_end_s - QUIET_S - BREATH_S)
-    with Adding(stack) as quiet:
+    with quiet:
         time.sleep(QUIET_S)
-    with Adding(stack) as closing:
+    with closing:
         lag_s = month.closed_after_s(stack.database, ours, CLOSED_WITHIN_S)
     say(f"closed after {lag_s:.2f} s")
-    with Adding(stack) as ending:
+    with ending:
         finished_s = month.finished_after_s(stack.database, ours, GIVEN_UP_S)
     return _Ends(quiet.sample, closing.sample, ending.sample, started_s, lag_s, finished_s)
 

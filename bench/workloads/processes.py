@@ -15,7 +15,7 @@ from bench.support.stack import SYSTEM, Stack
 
 TITLE = "Scaling: one process against two"
 
-CLIENTS, BILLS_OF_A_CLIENT = 16, 12
+CLIENTS, BILLS_OF_A_CLIENT = 16, 4
 ENDED_WITHIN_S = 600.0
 # Room for the workflows to start before their end comes.
 STARTED_PER_S = 12
@@ -56,7 +56,7 @@ def _adding(stack: Stack, plan: Plan, web: str, bills: SystemBills, opened: list
 
 def _workers(stack: Stack, plan: Plan) -> list[Figure]:
     """A month's end of so many bills: until all are closed, and until all their workflows have ended."""
-    bills = 150 if plan.quick else 1_000
+    bills = 60 if plan.quick else 1_000
     took: dict[int, list[tuple[float, float]]] = {1: [], 2: []}
     wrong = 0
     for number in range(plan.rounds(2)):

@@ -23,6 +23,7 @@ from billing.errors import (
 )
 from billing.identifiers import new_id
 from billing.ledger import database, reads
+from billing.ledger.arrays import array
 from billing.ledger.rows import bill_of
 from billing.money import EXACT
 from billing.origin import Origin
@@ -128,7 +129,7 @@ def _statement(everything: Sequence[Asked], *, waits: bool) -> tuple[LiteralStri
     rows = [_values(one) for one in everything]
     if len(rows) == 1:
         return _ONE, (waits, *rows[0])
-    return _MANY, (waits, *map(list, zip(*rows, strict=True)))
+    return _MANY, (waits, *map(array, zip(*rows, strict=True)))
 
 
 def _values(one: Asked) -> tuple[Any, ...]:

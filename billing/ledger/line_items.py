@@ -16,6 +16,7 @@ from billing.errors import AlreadyReversed, BillingError, BillNotFound, Idempote
 from billing.identifiers import new_id
 from billing.ledger import adding, reads
 from billing.ledger.adding import REFUSALS
+from billing.ledger.arrays import array
 from billing.ledger.database import one_row
 from billing.ledger.rows import bill_of
 from billing.money import EXACT
@@ -169,7 +170,7 @@ def accept(
         call_key, call_fingerprint,
     )  # fmt: skip
     rows = [_values(e) for e in entries]
-    function, of_the_entries = (_ONE, rows[0]) if len(rows) == 1 else (_MANY, map(list, zip(*rows, strict=True)))
+    function, of_the_entries = (_ONE, rows[0]) if len(rows) == 1 else (_MANY, map(array, zip(*rows, strict=True)))
     row = run(function, (*of_the_call, *of_the_entries))
     if row is None:
         raise BillNotFound

@@ -19,6 +19,8 @@ _BILLS = BillRow.__table__
 _CUSTOMERS = CustomerRow.__table__
 _ITEMS = LineItemRow.__table__
 
+HIGHEST_POSITION = 2**63 - 1
+
 
 def read_bill(connection: Connection, bill_id: UUID) -> Bill:
     """Raises BillNotFound."""
@@ -54,7 +56,7 @@ def bill_with_items(
     """The bill and its newest `limit` items (those before a position), oldest of them first."""
     with snapshot(engine) as connection:
         found = read_bill(connection, bill_id)
-        return found, _newest_items(connection, found.id, limit, before)
+        return found, _newest_items(connection, found.id, limit, before, found.item_count)
 
 
 def newest_items(engine: Engine, bill: Bill, *, limit: int) -> list[LineItem]:
@@ -70,10 +72,15 @@ _NEWEST = """
 """
 
 
-def _newest_items(connection: Connection, bill_id: UUID, limit: int, before: int | None) -> list[LineItem]:
+def _newest_items(
+    connection: Connection, bill_id: UUID, limit: int, before: int | None, item_count: int
+) -> list[LineItem]:
     query = select(_ITEMS).where(_ITEMS.c.bill_id == bill_id)
     if before is not None:
         query = query.where(_ITEMS.c.position < before)
+        # As in `items_after`; before what isn't there yet, the newest are wanted.
+        if before <= item_count + 1:
+            query = query.where(_ITEMS.c.position >= before - limit)
     rows = connection.execute(query.order_by(_ITEMS.c.position.desc()).limit(limit)).all()
     return [line_item_of(row) for row in reversed(rows)]
 
@@ -84,7 +91,12 @@ def items_after(engine: Engine, bill_id: UUID, *, position: int, limit: int) -> 
         read_bill(connection, bill_id)
         rows = connection.execute(
             select(_ITEMS)
-            .where(_ITEMS.c.bill_id == bill_id, _ITEMS.c.position > position)
+            # Positions have no gaps: bounded on both sides, no plan reads the rest of a long bill.
+            .where(
+                _ITEMS.c.bill_id == bill_id,
+                _ITEMS.c.position > position,
+                _ITEMS.c.position <= min(position + limit, HIGHEST_POSITION),
+            )
             .order_by(_ITEMS.c.position)
             .limit(limit)
         )

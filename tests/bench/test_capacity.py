@@ -33,9 +33,9 @@ def test_a_million_bills_by_hand() -> None:
     assert found.postgres_cores == pytest.approx(0.05)
     assert found.worker_cores == pytest.approx(0.1)
     assert found.temporal_cores == pytest.approx(0.2)
-    assert found.actions_per_s == pytest.approx(10 * 2 + 7_000_000 / 2_592_000)
+    assert found.actions_per_s == pytest.approx(10 * 2 + 5_000_000 / 2_592_000)
     assert found.month_end_s == pytest.approx(1_000)
-    assert found.workflows_end_h == pytest.approx(4_000_000 / 400 / 3600)
+    assert found.workflows_end_h == pytest.approx(1_000_000 / 80 / 3600)
 
 
 def test_ten_times_the_bills_are_ten_times_everything_that_is_not_rounded_up() -> None:

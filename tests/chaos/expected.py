@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal, localcontext
 from typing import Any
 
-from tests.chaos.linearizability import added_up
+from tests.chaos.model import added_up
 from tests.chaos.record import Request
 
 DIGITS = 60

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
-from tests.chaos.linearizability import NEVER, REFUSED_BY, Kind, Operation, Seen, Sums, added_up
+from tests.chaos.model import NEVER, REFUSED_BY, Kind, Operation, Seen, Sums, added_up
 from tests.chaos.record import Attempt, Request
 
 # By which the machine's clock may have been adjusted against the one that the record is kept by.

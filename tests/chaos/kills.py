@@ -12,9 +12,10 @@ from datetime import UTC, datetime
 from tests.chaos import linearizability, report
 from tests.chaos.bills import Bills
 from tests.chaos.caller import Caller, Undecided
-from tests.chaos.clients import Client, Gate, Reader
+from tests.chaos.clients import Client, Reader
 from tests.chaos.decisions import Plan
 from tests.chaos.expected import Expected, expected, outcomes
+from tests.chaos.gate import Gate
 from tests.chaos.histories import history
 from tests.chaos.record import Record, Request, requests_in
 from tests.chaos.report import Recovery, Report

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import resource
+import subprocess
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -87,11 +88,20 @@ def place() -> dict[str, str]:
     """Where and of what this was measured."""
     load = ", ".join(f"{one:.1f}" for one in os.getloadavg())
     return {
-        "commit": tables._commit(),
+        "commit": _commit(),
         "when": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
         "machine": f"{os.cpu_count()} processors, {platform.system()} {platform.release()}, load {load}",
         "memory of the harness": f"{resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024} MB at most",
     }
+
+
+def _commit() -> str:
+    command = ["git", "describe", "--always", "--dirty", "--abbrev=12"]
+    try:
+        described = subprocess.run(command, cwd=RESULTS.parent, capture_output=True, text=True, check=False)
+    except FileNotFoundError:
+        return "unknown"
+    return described.stdout.strip() or "unknown"
 
 
 def record(report: Report) -> Path:

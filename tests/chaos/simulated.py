@@ -6,7 +6,7 @@ import random
 from dataclasses import replace
 from decimal import Decimal
 
-from tests.chaos.linearizability import (
+from tests.chaos.model import (
     NEVER,
     SHOWN_AS,
     Kind,

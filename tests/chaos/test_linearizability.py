@@ -9,7 +9,8 @@ from decimal import Decimal
 
 import pytest
 
-from tests.chaos.linearizability import NEVER, Kind, Operation, Seen, State, TooManySteps, added_up, check
+from tests.chaos.linearizability import TooManySteps, check
+from tests.chaos.model import NEVER, Kind, Operation, Seen, State, added_up
 from tests.chaos.simulated import OPERATIONS, history_of
 
 HISTORIES = 60

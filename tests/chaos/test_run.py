@@ -17,7 +17,7 @@ STOPPED_WITHIN_S = 60
 
 
 @pytest.mark.skipif(not process_table.LINUX, reason="looks for processes by their environment, in /proc")
-@pytest.mark.parametrize("told", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("told", [signal.SIGTERM])
 def test_a_run_that_is_told_to_stop_leaves_no_process_and_no_directory(told: signal.Signals) -> None:
     command = [sys.executable, "-u", "-m", "tests.chaos.run", "--kills", "50", "--items", "3000", "--seed", "1"]
     with subprocess.Popen(command, cwd=CHECKOUT, stdout=subprocess.PIPE, text=True) as run:

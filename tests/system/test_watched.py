@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import time
 from collections.abc import Callable, Iterator
@@ -11,11 +12,18 @@ from typing import Any
 import psutil
 import pytest
 
+from billing.ledger import line_items
+from billing.origin import Origin
 from embedded import ports
 from tests.support.integrator import HUNG, Integrator
+from tests.support.ledger import OpenBill, draft
 from tests.support.otlp_receiver import OtlpReceiver
 from tests.support.scrapes import Scrape, scrape
 from tests.support.stack import Stack
+from tests.workflows.conftest import state_when
+from workflows.bill import BillWorkflow
+from workflows.connection import connect
+from workflows.messages import BillLife, figures_of
 
 CLOSE = "/api/v1/bills/<bill_id>/close"
 ADD = "/api/v1/bills/<bill_id>/line-items"
@@ -175,6 +183,30 @@ def test_the_worker_serves_its_own_and_the_sdks(integrator: Integrator, metrics_
     assert seen.value("temporal_activity_execution_latency_seconds_count", activity_type="close_bill")
     assert seen.value("pave_database_up") == 1
     assert bill_id not in str(seen.samples)
+
+
+def test_runs_that_go_on_as_new_ones_are_counted(
+    stack: Stack, origin: Origin, open_bill: OpenBill, metrics_ports: dict[str, int]
+) -> None:
+    before = scrape(metrics_ports["worker-metrics"])
+
+    async def scenario() -> None:
+        opened = open_bill()
+        handle = await (await connect(stack.settings)).start_workflow(
+            BillWorkflow.run,
+            BillLife(figures_of(opened), longest_history=30),
+            id=opened.workflow_id,
+            task_queue=stack.settings.temporal_task_queue,
+        )
+        for _ in range(10):
+            bill, _, _ = line_items.add(stack.engine, origin, opened.id, draft())
+            await handle.signal(BillWorkflow.accrued, figures_of(bill))
+            await state_when(handle, lambda state, bill=bill: state.recorded_version == bill.version)  # type: ignore[misc]
+
+    asyncio.run(scenario())
+
+    assert _when(lambda: _scrape_if(metrics_ports["worker-metrics"], lambda now: (
+        _more(before, now, "temporal_workflow_continue_as_new_total") >= 1)))  # fmt: skip
 
 
 def test_what_a_killed_process_counted_stays_and_its_files_serve_the_next(

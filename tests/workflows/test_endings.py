@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -56,17 +57,37 @@ def test_told_the_last_figures_it_ends_with_them_and_needs_no_activity(
     asyncio.run(scenario())
 
 
-def test_one_that_never_ran_is_started_for_it_and_told_again_it_ends_again(
+def test_one_that_never_ran_is_started_for_it_and_told_again_it_is_not_started_again(
     engine: Engine, origin: Origin, settings: Settings, open_bill: OpenBill
 ) -> None:
     async def scenario() -> None:
         last = figures_of(closed(engine, origin, open_bill()))
         async with serving(settings, engine) as client:
+            handle = client.get_workflow_handle_for(BillWorkflow.run, f"bill-{last.bill_id}")
+            runs = []
             for _ in range(2):
                 assert await asyncio.wait_for(tell_the_last(client, settings.temporal_task_queue, last), 30)
-            handle = client.get_workflow_handle_for(BillWorkflow.run, f"bill-{last.bill_id}")
+                runs.append((await handle.describe()).run_id)
+            assert runs[0] == runs[1]
             assert await handle.result() == last
             assert await activities_of(handle) == 0
+
+    asyncio.run(scenario())
+
+
+def test_one_that_ended_with_what_is_no_longer_true_is_started_again(
+    engine: Engine, origin: Origin, settings: Settings, open_bill: OpenBill
+) -> None:
+    """As after the ledger was restored from before."""
+
+    async def scenario() -> None:
+        last = figures_of(closed(engine, origin, open_bill()))
+        lost = replace(last, version=last.version + 5)
+        async with serving(settings, engine) as client:
+            assert await asyncio.wait_for(tell_the_last(client, settings.temporal_task_queue, lost), 30)
+            assert await asyncio.wait_for(tell_the_last(client, settings.temporal_task_queue, last), 30)
+            handle = client.get_workflow_handle_for(BillWorkflow.run, f"bill-{last.bill_id}")
+            assert await handle.result() == last
 
     asyncio.run(scenario())
 
@@ -96,7 +117,7 @@ def test_one_whose_workflow_did_not_end_is_not_recorded_and_keeps_no_other_waiti
     engine: Engine, origin: Origin, settings: Settings, open_bill: OpenBill, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A wedged workflow stays visible as one that has not finished."""
-    monkeypatch.setattr(catching_up, "TELL_WAIT_S", 3.0)
+    monkeypatch.setattr(catching_up, "END_WAIT_S", 3.0)
 
     async def scenario() -> None:
         wedged, sound = closed(engine, origin, open_bill()), closed(engine, origin, open_bill())

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from temporalio.client import WorkflowHistory
 from temporalio.contrib.pydantic import pydantic_data_converter
-from temporalio.worker import Replayer
+from temporalio.worker import Replayer, UnsandboxedWorkflowRunner
+from temporalio.workflow import NondeterminismError
 
 from workflows.bill import BillWorkflow
 
@@ -23,4 +24,24 @@ def test_a_recorded_history_replays(path: Path) -> None:
 
 
 def test_there_are_histories_of_every_way_to_end() -> None:
-    assert {path.stem for path in HISTORIES} >= {"closed_by_hand", "closed_by_timer", "continued_as_new"}
+    assert {path.stem for path in HISTORIES} >= {
+        "closed_by_hand",
+        "closed_by_timer",
+        "continued_as_new",
+        "told_the_last",
+    }
+
+
+def test_a_run_that_was_told_by_a_worker_of_before_needs_the_patch(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It recorded by itself what it heard: a worker that took it for recorded would contradict its history."""
+    monkeypatch.setattr("temporalio.workflow.patched", lambda _id: True)
+    path = Path(__file__).with_name("histories") / "told_the_last_by_before.json"
+    history = WorkflowHistory.from_json("bill-recorded", path.read_text())
+    replayer = Replayer(
+        workflows=[BillWorkflow],
+        data_converter=pydantic_data_converter,
+        workflow_runner=UnsandboxedWorkflowRunner(),
+    )
+
+    with pytest.raises(NondeterminismError):
+        asyncio.run(replayer.replay_workflow(history))

@@ -39,16 +39,14 @@ class Audience:
         now = self.view.shown(standing)
         if self.shown is None:
             self.shown = now
-            return 0
+            return _said(standing_words(now), watches)
         if now.seen in {self.shown.seen, self._known} or now.told < self.shown.told:
             return 0
         self._known = now.seen
         news = None if read is None else self._news(self.shown, read)
         words = self._words(self.shown, news or News(now, ()), is_whole=news is not None, watching=len(watches))
         self.shown = news.shown if news else now
-        for watch in watches:
-            watch.say(words)
-        return len(words) * len(watches)
+        return _said(words, watches)
 
     def _news(self, since: Shown, read: Memo) -> News | None:
         try:
@@ -68,4 +66,12 @@ class Audience:
             words = news_words(since, news.shown, fresh, within_ms=spread_ms)
             if len(words) <= LONGEST_WORDS_BYTES:
                 return words
+        # What pages ask for leads elsewhere than the pieces that were said last.
+        self._pieces = frozenset()
         return news_words(since, news.shown, None, within_ms=spread_ms)
+
+
+def _said(words: bytes, watches: list[Watch]) -> int:
+    for watch in watches:
+        watch.say(words)
+    return len(words) * len(watches)

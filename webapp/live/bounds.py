@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import resource
 
-# Of one process. Each takes a descriptor and about 20 KB, of which most is the kernel's.
+# Of one process. Each takes a descriptor and some 8 KB, beside what the kernel holds.
 MOST = 1_000
 # Of one browser in one process: browsers open six connections a host, and the pages need some.
 PER_SESSION = 2

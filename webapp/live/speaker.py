@@ -32,7 +32,7 @@ ADMIT_EVERY_S = 4.0
 LONGEST_S = 600.0
 # From a place among the streams to the answer's head.
 ANSWERED_WITHIN_S = 30.0
-# For all fragments of one look: what there is no time for, pages ask for.
+# Of processor time, for all fragments of one look: what there is no time for, pages ask for.
 RENDER_FOR_S = 0.25
 
 
@@ -112,19 +112,19 @@ class Speaker:
     def _look(self) -> None:
         pace = self._hub.pace
         pace.begin()
-        standings, sent_bytes, began_s = self._hub.look(), 0, time.monotonic()
+        standings, sent_bytes, began_s = self._hub.look(), 0, time.thread_time()
         read: Memo = {}
         for audience, watches in self._hub.audiences():
             standing = standings.get(audience.view.bill_id)
             if standing is None:  # it began to be watched after the look, or is gone
                 continue
             self._mind_links(audience.view.bill_id, standing.links)
-            has_time = time.monotonic() - began_s < RENDER_FOR_S
-            sent_bytes += audience.follow(standing, watches, read if has_time else None)
-            for watch in watches:
-                if not watch.is_greeted:
-                    audience.greet(watch)
-                (self._dismiss if standing.is_closed else self._settle)(watch)
+            has_time = time.thread_time() - began_s < RENDER_FOR_S
+            said_bytes = audience.follow(standing, watches, read if has_time else None)
+            sent_bytes += said_bytes
+            if said_bytes or standing.is_closed:
+                for watch in watches:
+                    (self._dismiss if standing.is_closed else self._settle)(watch)
         pace.end(sent_bytes)
 
     def _mind_links(self, bill_id: object, links: int) -> None:

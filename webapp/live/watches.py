@@ -37,11 +37,9 @@ class Watch:
         self.holds_thread = holds_thread
         self.outlet: Outlet | None = None
         self.began_s = self.said_s = time.monotonic()
-        self.is_greeted = False
 
     def say(self, words: bytes) -> None:
         """Nothing, to a page that isn't listening yet: it is greeted with how things stand then."""
         if self.outlet is not None and not self.outlet.is_over:
             self.said_s = time.monotonic()
-            self.is_greeted = True
             self.outlet.say(words)

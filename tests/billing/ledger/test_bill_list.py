@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import product
 from uuid import uuid4
@@ -177,3 +178,62 @@ def test_batches_have_every_bill_and_hold_no_connection(
 
 def test_the_newest_come_first_unless_asked_otherwise(engine: Engine, crowd: BillFilter) -> None:
     assert bill_list.bills(engine, crowd, limit=3) == bill_list.bills(engine, crowd, order=NEWEST_FIRST, limit=3)
+
+
+def test_a_span_finds_what_overlaps_it_whatever_months_it_lies_in(engine: Engine, open_for: OpenFor) -> None:
+    mark = uuid4().hex
+    # A span within a month, one over the turn of months, one over the turn of a year.
+    ends = [START + timedelta(days=days) for days in (2, 5, 20, 33, 61, 190, 360)]
+    made = [open_for(mark, end=end) for end in ends]
+
+    def found(begin: timedelta | None, end: timedelta | None, limit: int = 100) -> list[Bill]:
+        wanted = BillFilter(
+            text=mark,
+            ends_after=None if begin is None else START + begin,
+            starts_before=None if end is None else START + end,
+        )
+        return bill_list.bills(engine, wanted, limit=limit)
+
+    newest_first = made[::-1]
+    for day in (0, 3, 10, 31, 40, 100, 200, 361):
+        late = [bill for bill in newest_first if bill.period.end > START + timedelta(days=day)]
+        assert found(timedelta(days=day), None) == late
+        assert found(timedelta(days=day), timedelta(days=day + 3)) == late
+    assert found(None, timedelta(days=1)) == newest_first
+    assert found(None, timedelta(0)) == []
+    assert found(timedelta(0), timedelta(days=1), limit=3) == newest_first[:3]
+
+
+def test_pages_of_a_span_neither_repeat_nor_leave_out(engine: Engine, crowd: BillFilter) -> None:
+    wanted = replace(crowd, ends_after=START, starts_before=LATER)
+    whole = bill_list.bills(engine, wanted, limit=100)
+    assert len(whole) == 11
+    assert all_pages(engine, wanted, NEWEST_FIRST, 2) == whole
+
+
+def test_the_bills_of_a_span_are_read_in_order_from_an_index(engine: Engine, crowd: BillFilter) -> None:
+    """Only what each pair of months gives at most is sorted; as one list, all newer bills would be passed by."""
+    wanted = BillFilter(ends_after=START, starts_before=LATER)
+    plan = plan_of(engine, wanted)
+    assert "Index Scan Backward using ix_bills_months_id" in plan, plan
+    assert "Seq Scan" not in plan, plan
+
+
+def test_of_a_frequent_word_no_more_bills_are_read_than_are_shown(
+    engine: Engine, crowd: BillFilter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each bill's customer is looked up in the order of the list; joined, all bills of all of them would be sorted."""
+    monkeypatch.setattr(bill_list, "FEW_CUSTOMERS", 2)
+    plan = plan_of(engine, crowd)
+    assert "Index Scan Backward using pk_bills" in plan, plan
+    assert "SubPlan" in plan, plan
+    assert "Sort" not in plan, plan
+
+
+def plan_of(engine: Engine, wanted: BillFilter) -> str:
+    with engine.begin() as connection:
+        connection.execute(text("SET LOCAL enable_seqscan = off"))
+        query = bill_list.page_query(connection, wanted, NEWEST_FIRST, None, limit=50)
+        compiled = query.compile(engine, compile_kwargs={"render_postcompile": True})
+        rows = connection.exec_driver_sql(f"EXPLAIN {compiled}", compiled.construct_params())
+        return "\n".join(rows.scalars())
