@@ -154,10 +154,14 @@ def _merged(query: Select[Any], months: Sequence[Any], order: Order) -> Select[A
 
     In that order alone, every newer bill would be passed by; sorted, every bill of the span would be read.
     """
-    pairs = func.unnest(
-        cast(literal([pair.begins for pair in months], ARRAY(DateTime)), ARRAY(DateTime)),
-        cast(literal([pair.ends for pair in months], ARRAY(DateTime)), ARRAY(DateTime)),
-    ).table_valued("begins", "ends", name="pairs").render_derived()
+    pairs = (
+        func.unnest(
+            cast(literal([pair.begins for pair in months], ARRAY(DateTime)), ARRAY(DateTime)),
+            cast(literal([pair.ends for pair in months], ARRAY(DateTime)), ARRAY(DateTime)),
+        )
+        .table_valued("begins", "ends", name="pairs")
+        .render_derived()
+    )
     within = query.where(pairs.c.begins == _BEGIN_MONTH, pairs.c.ends == _END_MONTH).lateral()
     by_id = within.c.id.desc() if order.descending else within.c.id
     return select(within).select_from(pairs.join(within, true())).order_by(by_id)

@@ -29,8 +29,8 @@ from billing.ledger.base import NOW, ROOM_FOR_UPDATES, Base, Instant
 from billing.ledger.tables.settings import LogoRow
 
 # The UTC months in which a bill's period begins and ends: what an index finds the bills of a span of time by.
-BEGIN_MONTH = "date_trunc('month', period_start AT TIME ZONE 'UTC')"
-END_MONTH = "date_trunc('month', period_end AT TIME ZONE 'UTC')"
+BEGIN_MONTH = "date_trunc('month', (period_start AT TIME ZONE 'UTC'))"
+END_MONTH = "date_trunc('month', (period_end AT TIME ZONE 'UTC'))"
 
 
 class CustomerRow(Base):

@@ -1,4 +1,4 @@
-"""Findings are kept while they last: one of a kind for each bill, first and last seen, resolved by being seen no more."""
+"""Findings are kept while they last: one of a kind a bill, first and last seen, resolved by being seen no more."""
 
 from __future__ import annotations
 

@@ -7,7 +7,7 @@ from alembic import op
 
 from migrations.online import create_index
 
-revision = "0010"
+revision = "0009"
 down_revision = "0008"
 branch_labels = None
 depends_on = None
