@@ -54,6 +54,9 @@ class CatchingUp:
         epoch = await asyncio.to_thread(epochs.current, self._engine)
         claim = partial(progress.claim_behind, quiet_for=quiet_for, limit=BATCH, after=self._after)
         behind = await asyncio.to_thread(claim, self._engine)
+        is_full = len(behind.bills) == BATCH
+        # Before anything can fail: the next round goes on behind these, whatever becomes of them.
+        self._after = behind.bills[-1].id if is_full else None
         try:
             if behind.bills:
                 log.info("telling workflows what they have not heard", count=len(behind.bills))
@@ -61,8 +64,6 @@ class CatchingUp:
             await self._tell_some(client, [bill for bill in behind.bills if not bill.is_closed], epoch)
         finally:
             await asyncio.to_thread(behind.release)
-        is_full = len(behind.bills) == BATCH
-        self._after = behind.bills[-1].id if is_full else None
         return is_full
 
     async def _tell_some(self, client: Client, bills: Sequence[Bill], epoch: int) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
 
@@ -21,6 +22,7 @@ from workflows import catching_up
 from workflows.bill import BillWorkflow
 from workflows.catching_up import CatchingUp
 from workflows.messages import figures_of
+from workflows.news import Notice
 from workflows.telling import start, tell_the_last
 
 AT_ONCE = timedelta(0)
@@ -131,6 +133,34 @@ def test_one_whose_workflow_did_not_end_is_not_recorded_and_keeps_no_other_waiti
             await client.get_workflow_handle(wedged.workflow_id).terminate()
 
     asyncio.run(scenario())
+
+
+def test_a_bill_that_cannot_be_told_keeps_none_behind_it_waiting(
+    engine: Engine, settings: Settings, open_bill: OpenBill, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    async def refused(_client: object, _queue: str, notice: Notice) -> None:
+        asked.append(notice.bill_id)
+        raise RuntimeError("this one can't be told")
+
+    monkeypatch.setattr(catching_up, "BATCH", 1)
+    monkeypatch.setattr(catching_up, "tell", refused)
+    monkeypatch.setattr(catching_up, "END_WAIT_S", 0.1)
+    behind = {str(open_bill().id) for _ in range(3)}
+
+    async def scenario() -> None:
+        async with serving(settings, engine) as client:
+            rounds = CatchingUp(engine, settings.temporal_task_queue)
+            # Bills of other tests may be behind too.
+            for _ in range(30):
+                with suppress(RuntimeError):
+                    await rounds.round(client, AT_ONCE)
+                if behind <= set(asked):
+                    break
+
+    asyncio.run(scenario())
+    assert behind <= set(asked)
 
 
 def test_what_one_worker_tells_another_passes_over(engine: Engine, origin: Origin, open_bill: OpenBill) -> None:
