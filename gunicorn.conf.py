@@ -55,6 +55,8 @@ def on_starting(server: Any) -> None:
     # Twice as many as there are: while a reload lasts, old ones and new ones live side by side.
     server.live_neighbours = Neighbours(2 * workers)
     server.metrics_directory = server.metrics_listener = None
+    # Whoever started this one may count in files of its own, and takes them along when it goes.
+    os.environ.pop(metrics_files.VARIABLE, None)
     if address := scraping.address_in(os.environ, "METRICS_PORT"):
         try:
             server.metrics_listener = scraping.listener_at(address)

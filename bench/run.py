@@ -35,7 +35,7 @@ WORKLOADS = (
 
 @click.command()
 @click.option("--only", default=",".join(WORKLOADS), help="Names of workloads, separated by commas.")
-@click.option("--quick", is_flag=True, help="A first impression in a few minutes; writes no results.")
+@click.option("--quick", is_flag=True, help="A first impression, a minute or two a workload; writes no results.")
 @click.option("--data-dir", type=click.Path(path_type=Path), help="Under which the data lies meanwhile.")
 def main(only: str, quick: bool, data_dir: Path | None) -> None:
     """Measures, prints a table, and writes it to bench/results/<date>.md."""

@@ -61,6 +61,13 @@ class System:
         with self.app.test_request_context():
             return render_template(template, **given)
 
+    def close(self) -> None:
+        """Nothing of it runs any more, and no connection is left, once this returns."""
+        self.live.close()
+        if "background" in self.__dict__:
+            self.background.shutdown()
+        self.engine.dispose()
+
     @property
     def configured_currencies(self) -> tuple[str, ...]:
         """The ceiling: those that administrators may offer."""

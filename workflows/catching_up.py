@@ -70,7 +70,8 @@ class CatchingUp:
         asked = await self._requests_behind(bills)
         for first in range(0, len(bills), AT_ONCE):
             some = bills[first : first + AT_ONCE]
-            await asyncio.gather(*(self._tell(client, bill, epoch, asked.get(bill.id)) for bill in some))
+            telling = (self._tell(client, bill, epoch, asked.get(bill.id)) for bill in some)
+            _go_on_after(await asyncio.gather(*telling, return_exceptions=True), some)
             await asyncio.sleep(PAUSE_S)
 
     async def _tell(self, client: Client, bill: Bill, epoch: int, request_id: str | None) -> None:
@@ -103,6 +104,15 @@ class CatchingUp:
         """The request that brought each to its version, where it was one."""
         versions = {bill.id: bill.version for bill in bills}
         return await asyncio.to_thread(events.request_ids, self._engine, versions)
+
+
+def _go_on_after(outcomes: Sequence[BaseException | None], bills: Sequence[Bill]) -> None:
+    """One that can't be told keeps none of those behind it waiting. Raises when none could be: then it is Temporal."""
+    failures = [(bill, error) for bill, error in zip(bills, outcomes, strict=True) if error is not None]
+    if failures and len(failures) == len(bills):
+        raise failures[0][1]
+    for bill, error in failures:
+        log.warning("a workflow was not told", bill_id=str(bill.id), error=str(translated(error)))
 
 
 def _cause(request_id: str | None) -> dict[str, str]:

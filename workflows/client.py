@@ -13,7 +13,6 @@ import threading
 import time
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
-from contextlib import suppress
 from dataclasses import replace
 from typing import Any, TypeVar
 from uuid import UUID
@@ -22,7 +21,6 @@ from temporalio.client import Client, WithStartWorkflowOperation
 from temporalio.common import WorkflowIDConflictPolicy
 
 from billing.bill import Bill
-from billing.errors import BillingError
 from billing.settings import Settings
 from workflows import causes, metrics
 from workflows.bill import BillWorkflow
@@ -171,8 +169,10 @@ class BillWorkflows:
     async def _learn_epoch(self) -> None:
         if time.monotonic() - self._epoch_read_at > EPOCH_FOR_S:
             self._epoch_read_at = time.monotonic()
-            with suppress(BillingError):
+            try:
                 self._epoch = await asyncio.to_thread(self._read_epoch)
+            except Exception as error:  # whatever it is, there is more to be said
+                log.warning("the ledger's epoch was not read: %s", type(error).__name__)
 
     # On any thread
 

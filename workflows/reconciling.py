@@ -77,11 +77,10 @@ class Reconciler:
 
     async def look(self, bills: Sequence[Bill]) -> Looked:
         """At these bills' workflows. What changed since a bill was read, its workflow need not know yet."""
-        epoch = await asyncio.to_thread(epochs.current, self._engine)
 
         async def look(bill: Bill) -> tuple[Said, Difference | None]:
             said = await ask(self._client, bill.workflow_id)
-            return said, await asyncio.to_thread(self._difference, bill, said, epoch)
+            return said, await asyncio.to_thread(self._difference, bill, said)
 
         answers = await some_at_once(look, bills)
         found = [
@@ -113,7 +112,8 @@ class Reconciler:
         wanted = [bill_id for bill_id in ids if bill_id is not None]
         without = await asyncio.to_thread(consistency.without_a_bill, self._engine, wanted)
         answers = await some_at_once(self._ask, without)
-        kept = {(loss.acknowledged.bill_id, loss.acknowledged.version) for loss in self._losses()} if without else set()
+        losses = await asyncio.to_thread(epochs.losses, self._engine) if without else []
+        kept = {(loss.acknowledged.bill_id, loss.acknowledged.version) for loss in losses}
         found = [
             Suspect(None, Difference(bill_id, _stranger(said), Kind.NO_BILL), said)
             for bill_id, said in zip(without, answers, strict=True)
@@ -170,11 +170,13 @@ class Reconciler:
             id_conflict_policy=WorkflowIDConflictPolicy.TERMINATE_EXISTING,
         )
 
-    def _difference(self, first_seen: Bill, said: Said, epoch: int) -> Difference | None:
+    def _difference(self, first_seen: Bill, said: Said) -> Difference | None:
         try:
             stored = reads.bill(self._engine, first_seen.id)
         except BillNotFound:
             return None
+        # As the bill, after the workflow was asked: an epoch that began meanwhile puts no workflow ahead.
+        epoch = epochs.current(self._engine)
         heard = progress.heard(self._engine, first_seen.id)
         # Temporal forgets workflows that have ended; the record of how it ended stays.
         if heard.finished and said.why == UNKNOWN:
@@ -184,9 +186,6 @@ class Reconciler:
 
     async def _ask(self, bill_id: UUID) -> Said:
         return await ask(self._client, f"{PREFIX}{bill_id}")
-
-    def _losses(self) -> Sequence[epochs.Loss]:
-        return epochs.losses(self._engine)
 
     async def _listed(self, most: int | None) -> AsyncIterator[list[UUID]]:
         """Ids of bills that workflows of this system are named for."""

@@ -38,7 +38,8 @@ class Watch:
     def __init__(self, engine: Engine, task_queue: str):
         self._engine = engine
         self._task_queue = task_queue
-        self._since: dict[tuple[UUID | None, Kind], float] = {}
+        # And which version of the bill was stored then.
+        self._since: dict[tuple[UUID | None, Kind], tuple[float, int]] = {}
 
     async def round(self, client: Client | None) -> None:
         """Without Temporal the rows are compared all the same."""
@@ -65,19 +66,31 @@ class Watch:
             return
         ids = [bill.id for bill in bills]
         known = findings.open_of(self._engine, ids)
+        self._forget_what_passed(ids, looked)
         note_workflows(self._engine, ids, [suspect for suspect in looked.suspects if self._lasts(suspect, known)])
         if looked.highest_number > epochs.last_number(self._engine):
             sentence = f"a workflow knows of bill number {looked.highest_number}, which was not given"
             findings.note(self._engine, [Difference(None, sentence, Kind.NUMBERS)], kinds=(), bill_ids=None)
 
+    def _forget_what_passed(self, ids: Sequence[UUID], looked: Looked) -> None:
+        suspected = {(suspect.difference.bill_id, suspect.kind) for suspect in looked.suspects}
+        for about in [(bill_id, kind) for bill_id in ids for kind in PASSES]:
+            if about not in suspected:
+                self._since.pop(about, None)
+
     def _lasts(self, suspect: Suspect, known: set[tuple[UUID, Kind]]) -> bool:
         about = (suspect.difference.bill_id, suspect.kind)
-        if suspect.kind not in PASSES or about in known:
+        if suspect.kind not in PASSES or suspect.bill is None:
             return True
         if len(self._since) > MOST_REMEMBERED:
             self._since.clear()
-        now = time.monotonic()
-        return now - self._since.setdefault(about, now) >= PATIENCE_S
+        now, stored = time.monotonic(), suspect.bill.version
+        since, lacked = self._since.setdefault(about, (now, stored))
+        if suspect.kind is Kind.BEHIND and suspect.said.figures and suspect.said.figures.version >= lacked:
+            # What it had not heard then it has heard since: it follows a bill that many add to.
+            self._since[about] = now, stored
+            return False
+        return about in known or now - since >= PATIENCE_S
 
     def _look_at_the_ledger(self) -> None:
         found = consistency.ledger_differences(self._engine)

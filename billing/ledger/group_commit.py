@@ -84,12 +84,14 @@ class GroupCommit:
             self._taken |= {place.asked.bill_id for place in chosen}
         return chosen
 
-    def _withdraw(self, place: _Place) -> bool:
+    def _withdraw(self, place: _Place) -> BillingError | None:
+        """What whoever waited too long is told; None when a call has taken them along meanwhile."""
         with self._lock:
             if place not in self._waiting:
-                return False
+                return None
             self._waiting.remove(place)
-            return True
+            # With nobody on its bill it waited for the database, which answers none of those under way.
+            return IdempotencyInProgress() if place.asked.bill_id in self._taken else Unavailable()
 
     # By whoever leads a call
 
@@ -188,11 +190,12 @@ class _Place:
     def wake(self) -> None:
         self._turn.release()
 
-    def wait(self, withdraw: Callable[[_Place], bool]) -> _Call | None:
+    def wait(self, withdraw: Callable[[_Place], BillingError | None]) -> _Call | None:
         """The call it is to lead, or None when it was decided."""
         if not self._turn.acquire(timeout=LOCK_TIMEOUT_S):
-            if withdraw(self):
-                self.outcome = IdempotencyInProgress()
+            refusal = withdraw(self)
+            if refusal is not None:
+                self.outcome = refusal
                 return None
             self._turn.acquire()
         return self._call

@@ -93,26 +93,34 @@ def claim_behind(engine: Engine, *, quiet_for: timedelta, limit: int, after: UUI
     Those that changed within `quiet_for` are left to the signals under way; a closed bill has none on the way, and is
     left for three seconds to the workflow that closed it. In the order of ids, after one.
     """
-    wanted = {"quiet_for": quiet_for, "limit": limit, "looked_at": 4 * limit, "after": after or UUID(int=0)}
+    wanted = {"quiet_for": quiet_for, "looked_at": 4 * limit, "after": after or UUID(int=0)}
+    with snapshot(engine) as connection:
+        found = connection.execute(_BEHIND, wanted).scalars().all()
     with ExitStack() as claim:
         # Advisory locks, so that nobody waits for them: neither those who add nor workflows that record. The
-        # transaction holds nothing else, and ends with the worker should that die.
-        ids = claim.enter_context(transaction(engine)).execute(_CLAIM_BEHIND, wanted).scalars().all()
+        # transaction reads no table, so that none is kept from being altered for as long as a claim lasts, and ends
+        # with the worker should that die.
+        claimed = claim.enter_context(transaction(engine)).execute(_CLAIM, {"ids": found, "limit": limit})
+        ids = claimed.scalars().all()
         with snapshot(engine) as connection:
-            bills = bills_by_id(connection, ids)
+            # Somebody else may have told some of them, and released them, since they were found.
+            still = connection.execute(_STILL_BEHIND, {"quiet_for": quiet_for, "ids": ids}).scalars().all()
+            bills = bills_by_id(connection, still)
         return Behind(bills, claim.pop_all().close)
 
 
-_CLAIM_BEHIND = text(
+_IS_BEHIND = """
+    SELECT b.id FROM bills b JOIN bill_workflows w ON w.bill_id = b.id
+    WHERE w.finished_at IS NULL AND (w.heard_version < b.version OR b.status = 'closed')
+      AND b.updated_at < billing_now() - CASE b.status WHEN 'closed' THEN least(:quiet_for, interval '3 seconds')
+                                                      ELSE :quiet_for END
+"""
+_BEHIND = text(f"{_IS_BEHIND} AND b.id > :after ORDER BY b.id LIMIT :looked_at")
+_STILL_BEHIND = text(f"{_IS_BEHIND} AND b.id = ANY(CAST(:ids AS uuid[])) ORDER BY b.id")
+_CLAIM = text(
     """
-    WITH behind AS MATERIALIZED (
-        SELECT b.id FROM bills b JOIN bill_workflows w ON w.bill_id = b.id
-        WHERE w.finished_at IS NULL AND (w.heard_version < b.version OR b.status = 'closed')
-          AND b.updated_at < billing_now() - CASE b.status WHEN 'closed' THEN least(:quiet_for, interval '3 seconds')
-                                                          ELSE :quiet_for END
-          AND b.id > :after
-        ORDER BY b.id LIMIT :looked_at)
-    SELECT id FROM behind WHERE pg_try_advisory_xact_lock(hashtextextended(id::text, 20261130)) LIMIT :limit
+    SELECT id FROM unnest(CAST(:ids AS uuid[])) AS found(id)
+    WHERE pg_try_advisory_xact_lock(hashtextextended(id::text, 20261130)) LIMIT :limit
     """
 )
 

@@ -66,10 +66,11 @@ _UNHEARD = text(
     LIMIT :limit
     """
 )
+# What is found about no bill, or about one that isn't there, would only take the place of others.
 _FOUND = text(
     """
     SELECT bill_id FROM (SELECT bill_id, last_seen FROM findings WHERE resolved_at IS NULL ORDER BY id LIMIT 10000) f
-    ORDER BY last_seen LIMIT :limit
+    WHERE EXISTS (SELECT FROM bills b WHERE b.id = f.bill_id) ORDER BY last_seen LIMIT :limit
     """
 )
 _MOVE = text(

@@ -6,6 +6,7 @@ import statistics
 import time
 from collections.abc import Callable
 from datetime import timedelta
+from unittest.mock import ANY
 from urllib.parse import urlsplit
 
 import pytest
@@ -18,6 +19,7 @@ from billing.settings import Settings
 from tests.browser.elements import rows
 from tests.browser.visits import sign_in
 from tests.support.served import served
+from tests.support.stopwatch import stopwatch
 from tests.support.visitor import PASSWORD
 from webapp.app import create_app
 from webapp.config import Config
@@ -26,6 +28,26 @@ from webapp.identity.roles import Role
 from webapp.pages.element_ids import element_id
 
 LIVE_S = 1.0
+MARKED_S = 4
+# `marked`: what has been marked in each of these elements; `lasted`: for how many seconds each mark was there.
+NOTE_MARKS = """(ids) => {
+    window.marked = new Map();
+    window.lasted = [];
+    const since = new Map();
+    new MutationObserver((records) => {
+        for (const node of new Set(records.flatMap(({ target, addedNodes }) => [target, ...addedNodes]))) {
+            const isMarked = node.classList?.contains("changed");
+            if (isMarked && !since.has(node)) {
+                since.set(node, performance.now());
+                const id = ids.find((one) => node.closest(`#${one}`));
+                if (id) marked.set(id, (marked.get(id) ?? new Set()).add(node));
+            } else if (!isMarked && since.has(node) && node.isConnected) {
+                lasted.push((performance.now() - since.get(node)) / 1000);
+                since.delete(node);
+            }
+        }
+    }).observe(document.body, { subtree: true, childList: true, attributes: true, attributeFilter: ["class"] });
+}"""
 HIDE = """(hidden) => {
     Object.defineProperty(document, "hidden", { configurable: true, get: () => hidden });
     document.dispatchEvent(new Event("visibilitychange"));
@@ -52,6 +74,13 @@ def mark(page: Page) -> Locator:
 
 def part(page: Page, thing: object, name: str = "") -> Locator:
     return page.locator(f"#{element_id(thing, name)}")
+
+
+def expect_soon(locator: Locator, *, within_s: float = LIVE_S) -> None:
+    """However long the machine itself stands still."""
+    with stopwatch() as took:
+        expect(locator).to_be_visible()
+    assert took.s < within_s
 
 
 def top_of(locator: Locator) -> float:
@@ -104,14 +133,19 @@ def test_on_a_closed_bill_a_link_is_in_the_timeline_of_the_page_that_made_it(ope
 
 def test_what_changed_is_marked_for_some_seconds(follow, bill, add, engine):
     page = follow()
+    # Marks fade, perhaps before this test has looked at the last of them: which there were is noted on the page.
+    page.evaluate(NOTE_MARKS, [element_id(bill, name) for name in ("totals", "events", "header")])
     item = add(bill, "First", "1")
     expect(part(page, item)).to_have_class("fresh")
-    expect(part(page, bill, "totals").locator(".changed").first).to_be_visible()
-    expect(part(page, bill, "events").locator("li.changed")).to_have_count(1)
-    expect(part(page, bill, "header").locator(".changed")).to_have_count(0)
+    page.wait_for_function("marked.size >= 2")
+    assert page.evaluate("[...marked].map(([id, nodes]) => [id, nodes.size])") == [
+        [element_id(bill, "totals"), ANY],
+        [element_id(bill, "events"), 1],
+    ]
     bills.change_period(engine, by_the_system("test"), bill.id, bill.period.end - timedelta(days=3))
-    expect(part(page, bill, "header").locator(".changed").first).to_be_visible()
-    expect(page.locator(".changed")).to_have_count(0, timeout=8_000)
+    page.wait_for_function("id => marked.has(id)", arg=element_id(bill, "header"))
+    expect(page.locator(".changed")).to_have_count(0)
+    assert page.evaluate("seconds => Math.min(...lasted) > seconds", MARKED_S - 1)
 
 
 def test_focus_selection_and_what_is_typed_stay(follow, bill, add):
@@ -200,9 +234,9 @@ def test_a_page_outlives_the_server_and_follows_the_next_one(chromium, database_
     expect(mark(page)).to_have_text("Reconnecting…")
     missed = add(bill, "Missed", "1")
     with served(create_app(config), port=urlsplit(address).port):
-        expect(part(page, missed)).to_be_visible(timeout=15_000)
+        expect(part(page, missed)).to_be_visible()
         expect(mark(page)).to_have_text("Live")
-        expect(part(page, add(bill, "Next", "1"))).to_be_visible(timeout=LIVE_S * 1_000)
+        expect_soon(part(page, add(bill, "Next", "1")))
         context.close()
     assert all("htmx:" in noted for noted in complaints.taken())
 
@@ -211,14 +245,14 @@ def test_without_a_stream_it_asks_every_second_and_is_told_of_nothing_new_in_a_w
     page = open_browser()
     page.route("**/stream?*", lambda route: route.fulfill(status=429))
     page.goto(f"/bills/{bill.id}")
-    began_s = time.monotonic()
-    for _ in range(3):
-        with page.expect_response(f"**/bills/{bill.id}/changes?*") as answer:
-            pass
-        assert answer.value.status == 204
-    assert time.monotonic() - began_s < 4
+    with stopwatch() as took:
+        for _ in range(3):
+            with page.expect_response(f"**/bills/{bill.id}/changes?*") as answer:
+                pass
+            assert answer.value.status == 204
+    assert took.s < 4
     expect(mark(page)).to_have_text("Live")
-    expect(part(page, add(bill, "News", "1"))).to_be_visible(timeout=2_500)
+    expect_soon(part(page, add(bill, "News", "1")), within_s=2.5)
 
 
 def test_a_hidden_tab_asks_for_nothing_and_catches_up_when_it_is_shown(follow, bill, add):
@@ -231,8 +265,8 @@ def test_a_hidden_tab_asks_for_nothing_and_catches_up_when_it_is_shown(follow, b
     assert asked == []
     expect(part(page, missed)).to_have_count(0)
     page.evaluate(HIDE, False)
-    expect(part(page, missed)).to_be_visible(timeout=LIVE_S * 1_000)
-    expect(part(page, add(bill, "Next", "1"))).to_be_visible(timeout=LIVE_S * 1_000)
+    expect_soon(part(page, missed))
+    expect_soon(part(page, add(bill, "Next", "1")))
 
 
 def test_eight_tabs_of_one_browser_all_follow_and_leave_it_room(follow, bill, add):
@@ -243,12 +277,12 @@ def test_eight_tabs_of_one_browser_all_follow_and_leave_it_room(follow, bill, ad
     for n in range(2):
         item = add(bill, f"Line {n}", "1")
         for tab in tabs:
-            expect(part(tab, item)).to_be_visible(timeout=3_000)
+            expect_soon(part(tab, item), within_s=3)
             expect(mark(tab)).to_have_text("Live")
-    began_s = time.monotonic()
-    first.goto("/customers")
-    expect(first.get_by_role("heading", name="Customers")).to_be_visible()
-    assert time.monotonic() - began_s < 2
+    with stopwatch() as took:
+        first.goto("/customers")
+        expect(first.get_by_role("heading", name="Customers")).to_be_visible()
+    assert took.s < 2
 
 
 def test_when_the_session_has_ended_the_page_says_so_and_keeps_what_was_typed(follow, bill, add, engine):

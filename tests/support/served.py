@@ -9,16 +9,50 @@ from contextlib import contextmanager
 from flask import Flask
 from werkzeug.serving import WSGIRequestHandler, make_server
 
+ANSWERED_WITHIN_S = 60
 
-class _Quiet(WSGIRequestHandler):
-    def log(self, *_: object) -> None:
-        """The application logs its requests itself."""
+
+class _UnderWay:
+    """Requests that are being answered: the server itself waits for none of their threads, since browsers hold
+    connections on which they ask for nothing."""
+
+    def __init__(self) -> None:
+        self._count = 0
+        self._changed = threading.Condition()
+
+    @contextmanager
+    def one_more(self) -> Iterator[None]:
+        with self._changed:
+            self._count += 1
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._count -= 1
+                self._changed.notify_all()
+
+    def wait_for_none(self) -> None:
+        with self._changed:
+            assert self._changed.wait_for(lambda: not self._count, ANSWERED_WITHIN_S)
+
+
+def _handler(under_way: _UnderWay) -> type[WSGIRequestHandler]:
+    class Handler(WSGIRequestHandler):
+        def run_wsgi(self) -> None:
+            with under_way.one_more():
+                super().run_wsgi()
+
+        def log(self, *_: object) -> None:
+            """The application logs its requests itself."""
+
+    return Handler
 
 
 @contextmanager
 def served(app: Flask, port: int = 0) -> Iterator[str]:
     """The application's address; with the end of it nothing of the application is left."""
-    server = make_server("127.0.0.1", port, app, threaded=True, request_handler=_Quiet)
+    under_way = _UnderWay()
+    server = make_server("127.0.0.1", port, app, threaded=True, request_handler=_handler(under_way))
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
     try:
@@ -28,5 +62,5 @@ def served(app: Flask, port: int = 0) -> Iterator[str]:
         server.shutdown()
         thread.join()
         server.server_close()
-        app.extensions["pave"].background.shutdown()
-        app.extensions["pave"].engine.dispose()
+        under_way.wait_for_none()
+        app.extensions["pave"].close()

@@ -20,6 +20,7 @@ from tests.support.integrator import Integrator
 from tests.support.listeners import listening, signed_in
 from tests.support.page import parse
 from tests.support.stack import SECRET, Stack
+from tests.support.stopwatch import stopwatch
 from tests.support.visitor import PASSWORD
 from webapp.customer.tokens import token_of
 from webapp.identity import user_changes
@@ -121,10 +122,10 @@ def test_five_hundred_streams_of_one_customer_link_leave_the_api_answering_and_e
         for one in standing:
             one.wait_for(version(1 + 2 * ADDS))
         links.revoke(stack.engine, BY_ANN, link.bill_id, link.id)
-        began_s = time.monotonic()
-        for one in standing:
-            one.seconds_until_the_end(within_s=15)
-        assert time.monotonic() - began_s < 10
+        with stopwatch() as took:
+            for one in standing:
+                one.seconds_until_the_end(within_s=60)
+        assert took.s < 10
     assert_free_again(ask, bill_id)
 
 
@@ -213,7 +214,9 @@ def test_a_stream_ends_with_its_session(stack: Stack, integrator: Integrator, as
         stream.wait_for(b"event: alive")
         with stack.engine.begin() as connection:
             connection.execute(text("DELETE FROM sessions"))
-        assert stream.seconds_until_the_end(within_s=15) < 10
+        with stopwatch() as took:
+            stream.seconds_until_the_end(within_s=60)
+        assert took.s < 10
 
 
 def test_streams_end_within_two_seconds_when_web_is_stopped(stack: Stack, integrator: Integrator, ask: Ask) -> None:
@@ -221,14 +224,14 @@ def test_streams_end_within_two_seconds_when_web_is_stopped(stack: Stack, integr
     with listening([ask(bill_id)] * 20) as (standing, _):
         for one in standing:
             one.wait_for(b"event: alive")
-        began_s = time.monotonic()
-        stack.web.child.ask_to_stop()
-        assert stack.web.child.stop_signal is signal.SIGTERM
-        for one in standing:
-            one.seconds_until_the_end(within_s=5)
-        ended_s = time.monotonic() - began_s
-        stack.web.wait_until_ended(within_s=10)
-        print(f"streams ended after {ended_s:.2f} s, the server after {time.monotonic() - began_s:.2f} s")
-        assert ended_s < 2
+        with stopwatch() as server_took:
+            with stopwatch() as streams_took:
+                stack.web.child.ask_to_stop()
+                assert stack.web.child.stop_signal is signal.SIGTERM
+                for one in standing:
+                    one.seconds_until_the_end(within_s=60)
+            stack.web.wait_until_ended(within_s=10)
+        print(f"streams ended after {streams_took.s:.2f} s, the server after {server_took.s:.2f} s")
+        assert streams_took.s < 2
     stack.web.start()
     assert_free_again(ask, bill_id)

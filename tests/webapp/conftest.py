@@ -30,15 +30,10 @@ def make_app() -> Iterator[Callable[[Config], Flask]]:
 
         def make(config: Config) -> Flask:
             made = create_app(config)
-            at_the_end.callback(_close, made)
+            at_the_end.callback(made.extensions["pave"].close)
             return made
 
         yield make
-
-
-def _close(app: Flask) -> None:
-    app.extensions["pave"].background.shutdown()
-    app.extensions["pave"].engine.dispose()
 
 
 @pytest.fixture(scope="module")

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import logging
+import os
+import runpy
+import socket
 import subprocess
 import sys
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from flask import Flask
@@ -24,6 +29,7 @@ from webapp.config import Config
 from workflows import scraping
 from workflows.database_gauges import DatabaseGauges
 
+PROJECT = Path(__file__).resolve().parents[2]
 COUNTS = """
 import os, sys
 from pathlib import Path
@@ -245,3 +251,15 @@ def _lines(gauges: DatabaseGauges) -> list[str]:
     registry = CollectorRegistry()
     registry.register(gauges)
     return generate_latest(registry).decode().splitlines()
+
+
+def test_a_server_that_finds_its_port_taken_does_not_count_in_the_files_of_the_one_that_started_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv(metrics_files.VARIABLE, "/nowhere")
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        monkeypatch.setenv("METRICS_PORT", str(taken.getsockname()[1]))
+        server = SimpleNamespace(log=logging.getLogger("tests"))
+        runpy.run_path(str(PROJECT / "gunicorn.conf.py"))["on_starting"](server)
+    assert server.metrics_directory is None
+    assert metrics_files.VARIABLE not in os.environ

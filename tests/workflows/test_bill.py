@@ -265,7 +265,7 @@ def page_of(settings: Settings, engine: Engine, bill: Bill) -> str:
     user_changes.create(engine, email=email, password=PASSWORD, role=Role.VIEWER)
     visitor = Visitor(app.test_client()).signed_in(email)
     visitor.open(f"/bills/{bill.id}")
-    app.extensions["pave"].engine.dispose()
+    app.extensions["pave"].close()
     return visitor.answer.text
 
 

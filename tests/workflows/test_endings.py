@@ -8,12 +8,13 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from sqlalchemy import Engine
+from sqlalchemy import Engine, text
 from temporalio.api.enums.v1 import EventType
 from temporalio.client import WorkflowExecutionStatus
 
 from billing.bill import Bill
 from billing.ledger import bills, closing, line_items, progress, reads
+from billing.ledger.database import transaction
 from billing.origin import Origin
 from billing.settings import Settings
 from tests.support.ledger import OpenBill, draft
@@ -190,6 +191,15 @@ def test_nobody_who_adds_waits_for_a_claim(engine: Engine, origin: Origin, open_
     progress.record_heard(engine, opened.id, 2)
     claim.release()
     assert reads.bill(engine, opened.id).item_count == 1
+
+
+def test_no_table_is_kept_from_being_altered_while_a_claim_lasts(engine: Engine, open_bill: OpenBill) -> None:
+    opened = open_bill()
+    claim = progress.claim_behind(engine, quiet_for=AT_ONCE, limit=1_000)
+    assert opened.id in {bill.id for bill in claim.bills}
+    with transaction(engine) as connection:
+        connection.execute(text("LOCK TABLE bills, bill_workflows IN ACCESS EXCLUSIVE MODE"))
+    claim.release()
 
 
 def test_the_end_of_a_bill_that_is_open_is_not_recorded(engine: Engine, open_bill: OpenBill) -> None:

@@ -9,6 +9,8 @@ from datetime import timedelta
 
 import pytest
 from sqlalchemy import Engine
+from temporalio.client import Client
+from temporalio.service import RPCError, RPCStatusCode
 
 from billing.bill import CloseReason
 from billing.ledger import bills, line_items, overview, progress, reads, requests
@@ -16,8 +18,11 @@ from billing.origin import Origin
 from billing.settings import Settings
 from tests.support.ledger import OpenBill, draft
 from tests.workflows.conftest import serving, state_when
+from workflows import catching_up
 from workflows import sweep as sweeping
+from workflows.catching_up import CatchingUp
 from workflows.messages import figures_of
+from workflows.news import Notice
 from workflows.sweep import Sweep
 from workflows.telling import start
 
@@ -57,6 +62,31 @@ def test_a_bill_without_a_workflow_gets_one(
         line_items.add(engine, origin, opened.id, draft())
         async with sweeping_too(settings, engine):
             await eventually(lambda: progress.heard(engine, opened.id).version == 2)
+
+    asyncio.run(scenario())
+
+
+def test_one_that_cannot_be_told_keeps_none_of_those_behind_it_waiting(
+    engine: Engine, settings: Settings, open_bill: OpenBill, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # More than are told at once, the one that fails among the first.
+    refused, *others = sorted(str(open_bill().id) for _ in range(10))
+    told: set[str] = set()
+
+    async def told_but_one(client: Client, task_queue: str, notice: Notice) -> None:
+        if notice.bill_id == refused:
+            raise RPCError("exceeded workflow execution limit for signal events", RPCStatusCode.INVALID_ARGUMENT, b"")
+        told.add(notice.bill_id)
+
+    monkeypatch.setattr(catching_up, "tell", told_but_one)
+
+    async def scenario() -> None:
+        async with serving(settings, engine) as client:
+            rounds = CatchingUp(engine, settings.temporal_task_queue)
+            # Bills of other tests may be behind too.
+            while await rounds.round(client, timedelta(0)):
+                pass
+        assert told >= set(others)
 
     asyncio.run(scenario())
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 from dataclasses import replace
+from types import SimpleNamespace
 from uuid import UUID, uuid4
 
 import pytest
@@ -19,9 +20,11 @@ from billing.origin import Origin
 from billing.settings import Settings
 from tests.support.ledger import OpenBill, draft
 from tests.workflows.conftest import BillHandle, serving, state_when
-from workflows import watching
+from workflows import reconciling, watching
+from workflows.asking import Said, ask
 from workflows.explanations import EXPLANATIONS
 from workflows.messages import figures_of
+from workflows.reconciling import Reconciler
 from workflows.repairing import repair_bill
 from workflows.telling import start
 from workflows.watching import Watch
@@ -101,6 +104,44 @@ def test_a_stuck_workflow_is_named_with_its_cause_and_started_anew_while_all_oth
     asyncio.run(scenario())
 
 
+def test_a_workflow_that_follows_a_busy_bill_is_not_found_behind(
+    engine: Engine, origin: Origin, settings: Settings, open_bill: OpenBill, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its signals are a moment late whenever it is looked at: that is no difference that lasts."""
+    since = 1_000.0
+    monkeypatch.setattr(watching, "PATIENCE_S", 60.0)
+    monkeypatch.setattr(watching, "time", SimpleNamespace(monotonic=lambda: since))
+
+    async def scenario() -> None:
+        nonlocal since
+        bill = open_bill()
+        watch = Watch(engine, settings.temporal_task_queue)
+
+        async def look(client: Client) -> int:
+            with transaction(engine) as connection:
+                connection.execute(text("UPDATE reconciler SET due_at = now(), ledger_due_at = now() + '1 hour'"))
+            await watch.round(client)
+            return findings.count_open(engine)
+
+        async with serving(settings, engine) as client:
+            handle = await running(client, settings, bill)
+            for _ in range(4):
+                newest = line_items.add(engine, origin, bill.id, draft())[0]
+                assert await look(client) == 0
+                since += 50
+                await handle.signal("accrued", figures_of(newest))
+                await state_when(handle, lambda s, newest=newest: s.recorded_version == newest.version)
+            # It is up to date once, and what was seen before that counts no more.
+            assert await look(client) == 0
+            since += 50
+            line_items.add(engine, origin, bill.id, draft())
+            assert await look(client) == 0
+            since += 61
+            assert await look(client) == 1
+
+    asyncio.run(scenario())
+
+
 def test_a_round_belongs_to_one_worker(engine: Engine, settings: Settings, open_bill: OpenBill) -> None:
     async def scenario() -> None:
         bill = open_bill()
@@ -155,6 +196,27 @@ def test_a_workflow_that_knows_more_is_aligned_and_what_it_knew_is_kept(
             await handle.signal("accrued", figures_of(later, epoch=1))
             await state_when(handle, lambda s: s.recorded_version == later.version)
             assert await looked(settings, engine, client) == {}
+
+    asyncio.run(scenario())
+
+
+def test_an_epoch_that_begins_while_workflows_are_asked_puts_none_ahead(
+    engine: Engine, settings: Settings, open_bill: OpenBill, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def scenario() -> None:
+        bill = open_bill()
+        async with serving(settings, engine) as client:
+            handle = await running(client, settings, bill)
+
+            async def asked_meanwhile(client: Client, workflow_id: str) -> Said:
+                epochs.begin(engine, "ann", [])
+                await handle.signal("accrued", figures_of(bill, epoch=1))
+                await state_when(handle, lambda s: s.figures.epoch == 1)
+                return await ask(client, workflow_id)
+
+            monkeypatch.setattr(reconciling, "ask", asked_meanwhile)
+            looked = await Reconciler(client, engine, settings.temporal_task_queue).look([bill])
+            assert [suspect.difference for suspect in looked.suspects] == []
 
     asyncio.run(scenario())
 

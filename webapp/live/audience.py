@@ -55,7 +55,10 @@ class Audience:
             raise
         except BillingError as error:  # as of a currency that is no longer offered
             log.info("live_news_refused", reason=error.reason)
-            return None
+        except Exception as error:
+            # A bug that shows with one bill must not end the streams of all. The pages that ask now log where it is.
+            log.warning("live_news_failed", error=type(error).__qualname__, bill_id=str(self.view.bill_id))
+        return None
 
     def _words(self, since: Shown, news: News, *, is_whole: bool, watching: int) -> bytes:
         """What is as it was said last needs no saying again."""

@@ -67,6 +67,10 @@ class Hub:
             is_full = self._viewers[viewer] >= per_viewer or len(self._watches) >= self._most
             if self.is_stopping() or no_thread or is_full:
                 raise TooManyStreams
+            if self._speaker is None:
+                speaker = Speaker(self, self._hang_out().bell(self._place))
+                speaker.start()  # first: where no thread can be had, nobody waits for one
+                self._speaker = speaker
             watch = Watch(view, viewer, holds_thread=holds_thread)
             self._watches.add(watch)
             self._viewers[viewer] += 1
@@ -74,9 +78,6 @@ class Hub:
             self._bills[view.bill_id] += 1
             self._hang_out()
             self._audiences.setdefault(view, Audience(view)).watches.add(watch)
-            if self._speaker is None:
-                self._speaker = Speaker(self, self._hang_out().bell(self._place))
-                self._speaker.start()
             return watch
 
     def listen(self, watch: Watch, outlet: Outlet) -> None:
@@ -90,17 +91,20 @@ class Hub:
     def end(self, watch: Watch) -> None:
         """Its place is free again. Said again, it changes nothing."""
         with self._lock:
-            if watch not in self._watches:
-                return
-            self._watches.remove(watch)
-            self._threads -= watch.holds_thread
-            self._viewers -= Counter((watch.viewer,))
-            self._bills -= Counter((watch.view.bill_id,))
-            self._hang_out()
-            audience = self._audiences[watch.view]
-            audience.watches.remove(watch)
-            if not audience.watches:
-                del self._audiences[watch.view]
+            self._forget(watch)
+
+    def _forget(self, watch: Watch) -> None:
+        if watch not in self._watches:
+            return
+        self._watches.remove(watch)
+        self._threads -= watch.holds_thread
+        self._viewers -= Counter((watch.viewer,))
+        self._bills -= Counter((watch.view.bill_id,))
+        self._hang_out()
+        audience = self._audiences[watch.view]
+        audience.watches.remove(watch)
+        if not audience.watches:
+            del self._audiences[watch.view]
 
     def changed(self, bill_id: UUID) -> None:
         """Something about the bill was committed here. Costs next to nothing where nobody watches it."""
@@ -138,6 +142,14 @@ class Hub:
         """How the server says that the process is about to end: streams end then, and none begins."""
         self.is_stopping = is_stopping
 
+    def close(self) -> None:
+        """Streams end, none begins, and nothing is read any more once this returns."""
+        self.stop_when(lambda: True)
+        with self._lock:
+            speaker = self._speaker
+        if speaker is not None:
+            speaker.wait_until_it_rests()
+
     def count(self) -> int:
         with self._lock:
             return len(self._watches)
@@ -162,8 +174,11 @@ class Hub:
             return self._speaker is not speaker
 
     def failed(self, speaker: Speaker) -> list[Watch]:
-        """Who was left alone."""
+        """Who was left alone: the thread that comes next has nothing to do with them."""
         with self._lock:
-            if self._speaker is speaker:
-                self._speaker = None
-            return list(self._watches)
+            if self._speaker is not speaker:
+                return []
+            self._speaker, left = None, list(self._watches)
+            for watch in left:
+                self._forget(watch)
+            return left

@@ -97,10 +97,15 @@ class Listening:
 
     def __init__(self) -> None:
         self._said: SimpleQueue[bytes | None] = SimpleQueue()
+        # In bytes, each counted by one thread alone.
+        self._put = self._taken = 0
         self.is_over = False
 
     def say(self, words: bytes) -> None:
+        self._put += len(words)
         self._said.put(words)
+        if self._put - self._taken > MOST_WAITING_BYTES:
+            self.is_over = True
 
     def end(self) -> None:
         self._said.put(None)
@@ -108,9 +113,11 @@ class Listening:
     def heard(self, within_s: float) -> bytes | None:
         """What was said next; nothing (b"") when that took too long; None when it was the last."""
         try:
-            return self._said.get(timeout=within_s)
+            words = self._said.get(timeout=within_s)
         except Empty:
             return b""
+        self._taken += len(words or b"")
+        return words
 
 
 def can_be_taken_over(environ: Mapping[str, Any]) -> bool:

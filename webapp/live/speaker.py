@@ -9,10 +9,14 @@ import selectors
 import threading
 import time
 from collections import deque
+from collections.abc import Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING
+from uuid import UUID
 
 import structlog
 
+from billing.ledger.standings import Standing
 from webapp.live.bell import Bell
 from webapp.live.outlets import Connection, Outlet
 from webapp.live.views import Memo
@@ -44,11 +48,17 @@ class Speaker:
         self._bell = bell
         self._met: deque[tuple[Watch, Outlet]] = deque()
         self._selector = selectors.DefaultSelector()
-        self._links: dict[object, int] = {}
+        self._links: dict[UUID, int] = {}
         self._tended_s = self._admitted_s = time.monotonic()
+        self._thread = threading.Thread(target=self._run, name="live", daemon=True)
 
     def start(self) -> None:
-        threading.Thread(target=self._run, name="live", daemon=True).start()
+        self._thread.start()
+
+    def wait_until_it_rests(self) -> None:
+        """By any other thread, once the hub is stopping."""
+        self._bell.ring()
+        self._thread.join()
 
     def meet(self, watch: Watch, outlet: Outlet) -> None:
         """From now on the watch is spoken to. By any thread."""
@@ -114,11 +124,12 @@ class Speaker:
         pace.begin()
         standings, sent_bytes, began_s = self._hub.look(), 0, time.thread_time()
         read: Memo = {}
+        if self._links_changed(standings):
+            self._admit()
         for audience, watches in self._hub.audiences():
             standing = standings.get(audience.view.bill_id)
             if standing is None:  # it began to be watched after the look, or is gone
                 continue
-            self._mind_links(audience.view.bill_id, standing.links)
             has_time = time.thread_time() - began_s < RENDER_FOR_S
             said_bytes = audience.follow(standing, watches, read if has_time else None)
             sent_bytes += said_bytes
@@ -127,30 +138,25 @@ class Speaker:
                     (self._dismiss if standing.is_closed else self._settle)(watch)
         pace.end(sent_bytes)
 
-    def _mind_links(self, bill_id: object, links: int) -> None:
-        """Of a link that was revoked nobody waits to be told."""
-        if self._links.setdefault(bill_id, links) != links:
-            self._links[bill_id] = links
-            self._admitted_s = float("-inf")
+    def _links_changed(self, standings: Mapping[UUID, Standing]) -> bool:
+        """Whoever has a link that was revoked is told nothing that came after."""
+        known, self._links = self._links, {bill_id: standing.links for bill_id, standing in standings.items()}
+        return any(known.get(bill_id, links) != links for bill_id, links in self._links.items())
 
     def _tend(self) -> None:
         now_s = self._tended_s = time.monotonic()
-        watches = self._hub.watches()
         if now_s - self._admitted_s >= ADMIT_EVERY_S:
-            self._admitted_s = now_s
-            watches = self._admitted(watches)
-        for watch in watches:
+            self._admit()
+        for watch in self._hub.watches():
             self._keep(watch, now_s)
-        watched = {watch.view.bill_id for watch in watches}
-        self._links = {bill_id: links for bill_id, links in self._links.items() if bill_id in watched}
 
-    def _admitted(self, watches: list[Watch]) -> list[Watch]:
+    def _admit(self) -> None:
         """One question for all of them."""
+        self._admitted_s, watches = time.monotonic(), self._hub.watches()
         admitted = set(self._hub.admit({watch.viewer for watch in watches}))
         for watch in watches:
             if watch.viewer not in admitted:
                 self._dismiss(watch)
-        return [watch for watch in watches if watch.viewer in admitted]
 
     def _keep(self, watch: Watch, now_s: float) -> None:
         outlet, age_s = watch.outlet, now_s - watch.began_s
@@ -179,6 +185,7 @@ class Speaker:
         self._hub.end(watch)
         outlet, watch.outlet = watch.outlet, None
         if isinstance(outlet, Connection):
-            self._selector.unregister(outlet.socket)
+            with suppress(KeyError):  # registering it is what failed
+                self._selector.unregister(outlet.socket)
         if outlet is not None:
             outlet.end()

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import timedelta
 from uuid import UUID, uuid4
 
 import pytest
 from sqlalchemy import Engine, text
 
-from billing.ledger import findings
+from billing.ledger import findings, rounds
 from billing.ledger.consistency import OF_THE_LEDGER, OF_WORKFLOWS, Difference, Kind
 from billing.ledger.database import transaction
+from tests.support.ledger import OpenBill
 
 ONE, OTHER = uuid4(), uuid4()
 
@@ -62,3 +64,18 @@ def test_what_comes_back_is_a_new_finding(engine: Engine) -> None:
 
     assert [found.cause for found in findings.still_open(engine, after=None, limit=10)] == ["b"]
     assert [found.cause for found in findings.resolved(engine, limit=10)] == ["a"]
+
+
+def test_what_is_found_about_bills_that_are_not_there_takes_no_place_of_those_that_are(
+    engine: Engine, open_bill: OpenBill
+) -> None:
+    note(engine, Difference(ONE, "it runs", Kind.NO_BILL), Difference(OTHER, "it runs", Kind.NO_BILL))
+    found = open_bill()
+    note(engine, Difference(found.id, "of version 2", Kind.BEHIND))
+    with transaction(engine) as connection:
+        connection.execute(text("UPDATE reconciler SET due_at = now(), after_bill = :id"), {"id": found.id})
+
+    claimed = rounds.claim(engine, every=timedelta(0), ledger_every=timedelta(hours=1), rolling=1, urgent=1)
+
+    assert claimed is not None
+    assert found.id in {bill.id for bill in claimed.bills}

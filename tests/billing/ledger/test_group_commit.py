@@ -321,3 +321,23 @@ def test_whoever_waits_too_long_is_told_so_and_adds_nothing(
     assert first.result().item.position == 1
     assert together._waiting == []
     assert reads.bill(engine, bill.id).item_count == 1
+
+
+def test_whoever_waits_for_nobody_but_the_database_is_told_that(
+    engine: Engine,
+    together: GroupCommit,
+    pool: ThreadPoolExecutor,
+    origin: Origin,
+    open_bill: OpenBill,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    slow, slow_too, other = open_bill(), open_bill(), open_bill()
+    with transaction(engine) as connection:
+        connection.execute(text("LOCK TABLE bill_subtotals IN ACCESS EXCLUSIVE MODE"))
+        under_way = [pool.submit(together.add, origin, bill.id, draft()) for bill in (slow, slow_too)]
+        until(lambda: together._under_way == 2)
+        monkeypatch.setattr(group_commit, "LOCK_TIMEOUT_S", 0.05)
+        waiting = pool.submit(together.add, origin, other.id, draft())
+        assert type(waiting.exception()).__name__ == "Unavailable"
+    assert [future.result().item.position for future in under_way] == [1, 1]
+    assert reads.bill(engine, other.id).item_count == 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from uuid import UUID, uuid4
 
@@ -15,7 +15,7 @@ from billing.errors import BillNotFound, Unavailable
 from billing.ledger.standings import Standing
 from webapp.live.bell import Neighbours
 from webapp.live.hub import Hub, TooManyStreams
-from webapp.live.outlets import Listening
+from webapp.live.outlets import MOST_WAITING_BYTES, Listening
 from webapp.live.views import News, Shown
 from webapp.live.watches import Link, Viewer, Watch
 
@@ -174,6 +174,108 @@ def test_a_failure_ends_every_stream_so_that_no_page_is_live_without_cause(hub: 
     watch, outlet = watched(hub, bills.new())
     assert heard(outlet)
     hub.end(watch)
+
+
+def test_a_page_that_cannot_be_rendered_asks_for_itself_and_ends_no_other_stream(hub: Hub, bills: Bills):
+    class Broken(Plain):
+        def news(self, since: Shown, read: dict) -> News:
+            raise ZeroDivisionError
+
+    bill_id = bills.new()
+    (first, well), broken = (
+        watched(hub, bill_id),
+        hub.watch(Broken(bill_id), viewer=viewer("b"), per_viewer=8, holds_thread=True),
+    )
+    outlet = Listening()
+    hub.listen(broken, outlet)
+    assert heard(well)
+    assert heard(outlet)
+    bills.versions[bill_id] = 2
+    assert '"within":' in heard(outlet)
+    assert '"html":' in heard(well)
+    for watch in (first, broken):
+        hub.end(watch)
+
+
+def test_without_a_thread_to_be_had_no_place_is_taken(hub: Hub, bills: Bills, monkeypatch):
+    def start(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    bill_id = bills.new()
+    with monkeypatch.context() as full:
+        full.setattr(threading.Thread, "start", start)
+        with pytest.raises(RuntimeError):
+            watched(hub, bill_id)
+    assert hub.count() == 0
+    watch, outlet = watched(hub, bill_id)
+    assert heard(outlet)
+    hub.end(watch)
+
+
+def test_who_comes_as_the_thread_fails_has_nothing_to_do_with_those_that_it_left(hub: Hub, bills: Bills, monkeypatch):
+    left, outlet = watched(hub, bills.new())
+    heard(outlet)
+    failed, came = hub.failed, []
+
+    def fail(speaker) -> list[Watch]:
+        found = failed(speaker)
+        bills.fails = False
+        came.append(watched(hub, bills.new(), "b"))
+        assert hub.watches() == [came[0][0]]
+        return found
+
+    monkeypatch.setattr(hub, "failed", fail)
+    bills.fails = True
+    assert heard(outlet) == ""
+    ((watch, next_outlet),) = came
+    assert heard(next_outlet)
+    assert (left in hub.watches(), watch in hub.watches()) == (False, True)
+    hub.end(watch)
+
+
+def test_once_it_is_closed_nothing_is_read_any_more(hub: Hub, bills: Bills, monkeypatch):
+    began, read = threading.Event(), bills.read
+
+    def read_slowly(bill_ids: Collection[UUID]) -> Mapping[UUID, Standing]:
+        began.set()
+        time.sleep(0.3)
+        return read(bill_ids)
+
+    monkeypatch.setattr(hub, "read", read_slowly)
+    _, outlet = watched(hub, bills.new())
+    assert began.wait(SOON_S)
+    hub.close()
+    assert readers() == []
+    assert hub.count() == 0
+    assert heard(outlet) in {"", 'event: alive\ndata: {"seen":"v1","version":1,"told":1}\n\n'}
+
+
+def test_the_holder_of_a_revoked_link_hears_nothing_that_came_after(hub: Hub, bills: Bills, monkeypatch):
+    bill_id = bills.new()
+    (_, gone), (stays, still) = watched(hub, bill_id, "revoked"), watched(hub, bill_id, "stays")
+    heard(gone), heard(still)
+    read = bills.read
+
+    def with_links(bill_ids: Collection[UUID]) -> Mapping[UUID, Standing]:
+        return {one: replace(standing, links=1) for one, standing in read(bill_ids).items()}
+
+    bills.refused = {viewer("revoked")}
+    bills.versions[bill_id] = 2
+    monkeypatch.setattr(hub, "read", with_links)
+    assert '"version":2' in heard(still)
+    assert heard(gone) == ""
+    hub.end(stays)
+
+
+def test_a_thread_that_passes_nothing_on_is_given_up_before_much_waits_for_it():
+    outlet = Listening()
+    outlet.say(b"x" * MOST_WAITING_BYTES)
+    assert not outlet.is_over
+    assert outlet.heard(0) == b"x" * MOST_WAITING_BYTES
+    outlet.say(b"x" * MOST_WAITING_BYTES)
+    assert not outlet.is_over
+    outlet.say(b"x")
+    assert outlet.is_over
 
 
 def test_when_the_server_stops_streams_end_and_none_begins(hub: Hub, bills: Bills):

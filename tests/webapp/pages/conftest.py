@@ -31,7 +31,7 @@ def app(database_url: str) -> Iterator[Flask]:
     }
     made = create_app(Config.from_environment(environment))
     yield made
-    made.extensions["pave"].engine.dispose()
+    made.extensions["pave"].close()
 
 
 @pytest.fixture(scope="module")
