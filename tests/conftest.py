@@ -28,6 +28,8 @@ from tests.support.ledger import OpenBill
 
 PROJECT = Path(__file__).resolve().parents[1]
 TEMPLATE = "migrated"
+# Not on the hour, where what a page says of the time left would change from one moment to the next.
+IN_A_MONTH = timedelta(days=30, minutes=30)
 
 # An example takes as long as the machine lets it: how quick something is, is measured elsewhere.
 settings.register_profile(
@@ -122,7 +124,7 @@ def origin() -> Origin:
 def open_bill(engine: Engine, origin: Origin) -> OpenBill:
     """Opens a bill of a new customer, a month long unless told otherwise."""
 
-    def open_(*, ends_in: timedelta = timedelta(days=30)) -> Bill:
+    def open_(*, ends_in: timedelta = IN_A_MONTH) -> Bill:
         now = datetime.now(UTC)
         return bills.open_bill(engine, origin, f"customer-{uuid4().hex}", Period(now, now + ends_in)).bill
 

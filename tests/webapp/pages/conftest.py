@@ -70,7 +70,9 @@ def new_bill(engine: Engine, origin: Origin) -> Callable[..., Bill]:
 
     def open_(customer: str = "", *, end: datetime | None = None) -> Bill:
         now = datetime.now(UTC)
-        period = Period(now - timedelta(days=1), end or now + timedelta(days=30))
+        # Not on the hour, where what a page says of the time left would change from one moment to the next.
+        in_a_month = now + timedelta(days=30, minutes=30)
+        period = Period(now - timedelta(days=1), end or in_a_month)
         return bills.open_bill(engine, origin, customer or f"customer-{uuid4().hex[:8]}", period).bill
 
     return open_

@@ -1,6 +1,7 @@
 """A session that ends while somebody works: nothing typed is lost, with script or without."""
 
 import json
+import threading
 from html import unescape
 from io import BytesIO
 from uuid import uuid4
@@ -15,7 +16,7 @@ from tests.support.visitor import HTMX, PASSWORD
 from webapp.app import LARGEST_FORM
 from webapp.identity import sessions
 from webapp.identity.roles import Role
-from webapp.live import streams
+from webapp.live import speaker
 from webapp.pages.kept_forms import LONGEST
 
 
@@ -157,20 +158,19 @@ def test_a_page_that_is_left_open_keeps_no_session_from_ending(operator, engine,
 
 
 def test_nor_does_its_stream_that_asks_again_and_again(operator, engine, new_bill, monkeypatch):
-    monkeypatch.setattr(streams, "ASK_AGAIN_S", 0)
-    monkeypatch.setattr(streams, "HEARTBEAT_S", 0)
-    asked = []
-    authenticate = sessions.authenticate
-    answer = operator.client.get(f"/bills/{new_bill().id}/stream")
+    monkeypatch.setattr(speaker, "ADMIT_EVERY_S", 0)
+    asked = threading.Event()
+    roles = sessions.roles
+
+    def counted(*args):
+        asked.set()
+        return roles(*args)
+
     with engine.begin() as connection:
         connection.execute(text("UPDATE sessions SET last_seen_at = now() - interval '1 hour'"))
-
-    monkeypatch.setattr(
-        sessions, "authenticate", lambda *args, **known: asked.append(args) or authenticate(*args, **known)
-    )
-    said = answer.iter_encoded()
-    while not asked:
-        next(said)
+    monkeypatch.setattr(sessions, "roles", counted)
+    answer = operator.client.get(f"/bills/{new_bill().id}/stream")
+    assert asked.wait(60)
     answer.close()
 
     assert not somebody_was_seen(engine)
