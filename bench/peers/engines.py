@@ -7,6 +7,7 @@ import itertools
 import json
 import time
 import uuid
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -43,7 +44,7 @@ def call(port: int, path: str, body: object, method: str = "POST", headers: dict
 
 
 @dataclass
-class Engine:
+class Engine(ABC):
     """`NAME` is what the report calls it; subclasses start themselves and say what their calls look like."""
 
     NAME: ClassVar[str]
@@ -51,16 +52,16 @@ class Engine:
     port: int = 0
     numbers: itertools.count[int] = field(default_factory=itertools.count)
 
+    @abstractmethod
     def start(self) -> None:
         """Raises NotInstalled when its runtime is missing here."""
-        raise NotImplementedError
 
     def opened(self) -> str:
         return call(self.port, "/bills", {})["id"]
 
+    @abstractmethod
     def filled(self, count: int) -> str:
         """A bill with so many items."""
-        raise NotImplementedError
 
     def path(self, bill: str) -> str:
         return f"/bills/{bill}/line-items"

@@ -16,7 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from decimal import ROUND_HALF_UP, Decimal
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 from uuid import UUID, uuid4
 
 import requests
@@ -44,19 +44,19 @@ OFFERED = ("GEL",)
 Outcome = Decimal | str
 
 
-class Way:
+class Way(Protocol):
     """How a race's parties reach the system."""
 
     name: str
 
     def open(self) -> str:
-        raise NotImplementedError
+        """The id of a new bill."""
 
     def add(self, bill_id: str, amount: str) -> Outcome:
-        raise NotImplementedError
+        """What came of one item of this amount."""
 
     def close(self, bill_id: str) -> None:
-        raise NotImplementedError
+        """Asks for it; whether it is closed yet is asked elsewhere."""
 
 
 class OverHttp(Way):
