@@ -17,7 +17,7 @@ from dataclasses import replace
 from typing import Any, TypeVar
 from uuid import UUID
 
-from temporalio.client import Client, WithStartWorkflowOperation
+from temporalio.client import Client, RPCTimeoutOrCancelledError, WithStartWorkflowOperation
 from temporalio.common import WorkflowIDConflictPolicy
 
 from billing.bill import Bill
@@ -36,8 +36,12 @@ CLOSE_WAIT_S = 2.0
 ANSWER_WAIT_S = 2.0
 CONNECT_WAIT_S = 2.0
 SIGNAL_WAIT_S = 5.0
-# After a failure Temporal is left alone for so long: nobody waits for what just failed.
+# After a failure of the server it is left alone for so long: nobody waits for what just failed.
 PAUSE_S = 5.0
+# A workflow that doesn't answer in time may be alone in that. Where so many in a row don't, it is the server, or there
+# is no worker.
+LATE_IN_A_ROW = 2
+LATE = (TimeoutError, RPCTimeoutOrCancelledError)
 # For so long the ledger's epoch that was read counts as the present one; what is said under an earlier one is left to
 # the sweep.
 EPOCH_FOR_S = 5.0
@@ -61,6 +65,7 @@ class BillWorkflows:
         self._process: int | None = None
         self._client: Client | None = None
         self._paused_until = 0.0
+        self._late = 0
 
     def opened(self, bill: Bill) -> None:
         """Starts the bill's workflow, in the background."""
@@ -186,18 +191,22 @@ class BillWorkflows:
             raise WorkflowsUnavailable("Temporal failed a moment ago", server_failed=True)
         future: Future[Answer] = asyncio.run_coroutine_threadsafe(_bounded(asked, wait_s), self._running_loop())
         try:
-            return future.result(wait_s + 1)
+            answer = future.result(wait_s + 1)
         except Exception as error:
             future.cancel()
-            raise self._note(error) from error
+            raise self._note(error, may_be_alone=heed_pause and isinstance(error, LATE)) from error
+        if heed_pause:
+            self._late = 0
+        return answer
 
     def _is_paused(self) -> bool:
         return time.monotonic() < self._paused_until
 
-    def _note(self, error: BaseException) -> WorkflowsUnavailable:
+    def _note(self, error: BaseException, *, may_be_alone: bool = False) -> WorkflowsUnavailable:
         """Translates a failure, and leaves Temporal alone for a while if it was the server's."""
         unavailable = translated(error)
-        if unavailable.server_failed:
+        self._late += may_be_alone
+        if unavailable.server_failed and not (may_be_alone and self._late < LATE_IN_A_ROW):
             self._paused_until = time.monotonic() + PAUSE_S
         return unavailable
 

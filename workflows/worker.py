@@ -33,6 +33,9 @@ log = logging.getLogger(__name__)
 ACTIVITIES_AT_ONCE = 16
 RECONNECT_S = 1.0
 CONNECT_WAIT_S = 10.0
+# A workflow's next turn is offered to the worker that remembers it, and after so long to any: those of a worker that
+# died are taken over within the time that a close waits for its workflow.
+REMEMBERED_WAIT = timedelta(seconds=1)
 
 SEARCH_ATTRIBUTES = {
     "CustomerId": IndexedValueType.INDEXED_VALUE_TYPE_KEYWORD,
@@ -76,6 +79,7 @@ def bill_worker(client: Client, settings: Settings, engine: Engine) -> Worker:
         activities=BillActivities(engine, samples=settings.sample_rates).all(),
         activity_executor=ThreadPoolExecutor(ACTIVITIES_AT_ONCE, thread_name_prefix="activity"),
         max_concurrent_activities=ACTIVITIES_AT_ONCE,
+        sticky_queue_schedule_to_start_timeout=REMEMBERED_WAIT,
         graceful_shutdown_timeout=timedelta(seconds=5),
     )
 
