@@ -106,22 +106,24 @@ def parse_unit_price(value: object) -> Decimal:
 def _within(value: Decimal, decimals: int, field: str) -> Decimal:
     if value > MAX_FACTOR:
         raise InvalidArgument(f"{field} cannot exceed 1000000000000", field=field)
-    exact = without_trailing_zeros(value)
-    if -_exponent(exact) > decimals:
+    exact, exponent = _shortest(value)
+    if -exponent > decimals:
         raise InvalidArgument(f"{field} cannot have more than {decimals} decimals", field=field)
     return exact
 
 
 def without_trailing_zeros(value: Decimal) -> Decimal:
     """The same number with as few decimals as it needs and no exponent (3.60 -> 3.6, 1E+3 -> 1000)."""
+    return _shortest(value)[0]
+
+
+def _shortest(value: Decimal) -> tuple[Decimal, int]:
+    """And its exponent, which is dear to ask a Decimal for."""
     if not value:
-        return Decimal(0)
+        return Decimal(0), 0
     shortest = _ANY_LENGTH.normalize(value)
-    return shortest if _exponent(shortest) <= 0 else _ANY_LENGTH.quantize(shortest, Decimal(1))
-
-
-def _exponent(value: Decimal) -> int:
-    return cast("int", value.as_tuple().exponent)
+    exponent = cast("int", shortest.as_tuple().exponent)
+    return (shortest, exponent) if exponent <= 0 else (_ANY_LENGTH.quantize(shortest, Decimal(1)), 0)
 
 
 def line_total(quantity: Decimal, unit_price: Decimal) -> Decimal:

@@ -6,6 +6,7 @@ says how small. Loopback only, bounded in time and count.
 
 from __future__ import annotations
 
+import heapq
 import selectors
 import socket
 import time
@@ -45,6 +46,15 @@ class Sample:
     def refuse(self, client: _Client) -> None:
         self.refused += 1
         self.first_refusal = self.first_refusal or client.head.decode(errors="replace")
+
+
+@dataclass(frozen=True)
+class Group:
+    """Each asks again when it was answered, and `every_s` after it asked last at the earliest."""
+
+    clients: int
+    ask: Ask
+    every_s: float = 0.0
 
 
 class _Client:
@@ -102,17 +112,17 @@ def _content_length(head: bytes) -> int:
 
 def run(port: int, clients: int, ask: Ask, seconds: float, warm_up_s: float = 0.5) -> Sample:
     """Asks for `warm_up_s` unmeasured and then for `seconds`; raises when a server falls silent."""
-    return run_groups(port, [(clients, ask)], seconds, warm_up_s)[0]
+    return run_groups(port, [Group(clients, ask)], seconds, warm_up_s)[0]
 
 
-def run_groups(port: int, groups: Sequence[tuple[int, Ask]], seconds: float, warm_up_s: float = 0.5) -> list[Sample]:
+def run_groups(port: int, groups: Sequence[Group], seconds: float, warm_up_s: float = 0.5) -> list[Sample]:
     """As `run`, several groups of clients at the same time, each with a sample of its own."""
-    everyone = [_Client(n, port, group) for group, (clients, _) in enumerate(groups) for n in range(clients)]
+    everyone = [_Client(n, port, group) for group, one in enumerate(groups) for n in range(one.clients)]
     try:
         with selectors.DefaultSelector() as selector:
             for client in everyone:
                 selector.register(client.socket, selectors.EVENT_READ, client)
-            return _Run(selector, [ask for _, ask in groups], seconds, warm_up_s).samples(everyone)
+            return _Run(selector, groups, seconds, warm_up_s).samples(everyone)
     finally:
         for client in everyone:
             client.socket.close()
@@ -139,39 +149,62 @@ def in_turn(port: int, requests: Iterable[bytes]) -> Sample:
 
 
 class _Run:
-    def __init__(self, selector: selectors.BaseSelector, asks: Sequence[Ask], seconds: float, warm_up_s: float) -> None:
+    def __init__(
+        self, selector: selectors.BaseSelector, groups: Sequence[Group], seconds: float, warm_up_s: float
+    ) -> None:
         self._selector = selector
-        self._asks = asks
+        self._groups = groups
         self._begin = time.perf_counter() + warm_up_s
         self._end = self._begin + seconds
-        self._results = [Sample(seconds) for _ in asks]
+        self._results = [Sample(seconds) for _ in groups]
+        self._asked = 0
+        # Those that were answered and ask again later, by when.
+        self._resting: list[tuple[float, int, _Client]] = []
 
     def samples(self, everyone: list[_Client]) -> list[Sample]:
         cpu, began = time.thread_time(), time.perf_counter()
         for client in everyone:
             self._let_ask(client)
-        busy, asked = len(everyone), len(everyone)
-        while busy:
-            ready = self._selector.select(LAST_ANSWERS_WITHIN_S)
-            if not ready:
+        busy = len(everyone)
+        while busy or self._resting:
+            ready = self._selector.select(self._until_the_next_s())
+            if not ready and not self._resting:
                 raise TimeoutError("no answer came")
             for key, _ in ready:
                 client = key.data
-                if not self._is_over(client):
-                    continue
-                now = time.perf_counter()
-                self._note(client, now)
-                if now < self._end and asked < MOST_REQUESTS:
-                    self._let_ask(client)
-                    asked += 1
-                else:
+                if self._is_over(client):
+                    now = time.perf_counter()
+                    self._note(client, now)
+                    self._let_rest(client)
                     busy -= 1
+            busy += self._wake()
         for result in self._results:
             result.cpu_share = (time.thread_time() - cpu) / (time.perf_counter() - began)
         return self._results
 
+    def _let_rest(self, client: _Client) -> None:
+        again_at = client.asked_at + self._groups[client.group].every_s
+        if again_at < self._end and self._asked < MOST_REQUESTS:
+            heapq.heappush(self._resting, (again_at, id(client), client))
+
+    def _until_the_next_s(self) -> float:
+        if not self._resting:
+            return LAST_ANSWERS_WITHIN_S
+        return max(self._resting[0][0] - time.perf_counter(), 0)
+
+    def _wake(self) -> int:
+        """How many ask again."""
+        woken, now = 0, time.perf_counter()
+        while self._resting and self._resting[0][0] <= now:
+            _, _, client = heapq.heappop(self._resting)
+            if now < self._end and self._asked < MOST_REQUESTS:
+                self._let_ask(client)
+                woken += 1
+        return woken
+
     def _let_ask(self, client: _Client) -> None:
-        client.ask(self._asks[client.group](client.number))
+        client.ask(self._groups[client.group].ask(client.number))
+        self._asked += 1
 
     def _is_over(self, client: _Client) -> bool:
         """Whether it was answered, or its connection closed instead: that counts as refused."""

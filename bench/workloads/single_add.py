@@ -15,7 +15,7 @@ from bench.support.stack import Stack
 TITLE = "1: Single add over HTTP, on different bills"
 
 # By number of clients: how many bills each client goes round.
-BILLS_OF_A_CLIENT = {1: 64, 16: 12}
+BILLS_OF_A_CLIENT = {1: 64, 16: 4}
 SLOWEST_P50 = at_most(1.5)
 LOWEST_THROUGHPUT = at_least(0.6)
 
@@ -25,7 +25,7 @@ def measure(stack: Stack, plan: Plan) -> list[Figure]:
     found: list[Figure] = []
     for clients in BILLS_OF_A_CLIENT:
         ours, floor = _system(stack, plan, clients), _floor(stack, plan, clients)
-        in_turns([ours, floor], plan.rounds(8))
+        in_turns([ours, floor], plan.rounds(5))
         with_clients = partial("{}: {}".format, counted(clients))
         found += [
             compared(with_clients("p50"), ours, floor, p50, "ms", SLOWEST_P50),

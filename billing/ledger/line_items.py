@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from functools import partial
 from typing import Any, LiteralString
 from uuid import UUID
@@ -177,7 +178,8 @@ def accept(
     if row.call_outcome == "idempotency_key_reused":
         raise IdempotencyKeyReused
     bill = bill_of(row, row, zip(row.currencies or (), row.subtotals or (), strict=True))
-    outcomes = tuple(_outcome(bill, e, row, n) for n, e in enumerate(entries))
+    decided = zip(entries, row.outcomes, row.item_ids, row.positions, row.created_ats, row.versions, strict=True)
+    outcomes = tuple([_outcome(bill.id, *one) for one in decided])
     return Accepted(bill, outcomes, replayed=row.call_outcome == "replayed")
 
 
@@ -188,13 +190,14 @@ def _values(e: Entry) -> tuple[Any, ...]:
     )  # fmt: skip
 
 
-def _outcome(bill: Bill, asked: Entry, row: Any, n: int) -> Outcome:
-    outcome = row.outcomes[n]
+def _outcome(
+    bill_id: UUID, asked: Entry, outcome: str, item_id: UUID, position: int, created_at: datetime, version: int
+) -> Outcome:
     if outcome in REFUSALS:
         return Outcome(None, replayed=False, refusal=REFUSALS[outcome]())
     draft = asked.draft
     item = LineItem(
-        bill.id, row.item_ids[n], row.positions[n], draft.description, draft.currency, draft.quantity,
-        draft.unit_price, draft.total, row.created_ats[n], row.versions[n], asked.reverses, asked.reason,
+        bill_id, item_id, position, draft.description, draft.currency, draft.quantity, draft.unit_price, draft.total,
+        created_at, version, asked.reverses, asked.reason,
     )  # fmt: skip
     return Outcome(item, replayed=outcome == "replayed", refusal=None)

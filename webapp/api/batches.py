@@ -23,7 +23,7 @@ from billing.errors import (
 )
 from billing.ledger import line_items
 from billing.ledger.line_items import Entry, Outcome
-from billing.origin import fingerprint
+from billing.origin import ascii_json, fingerprint
 from webapp import commands, offered, queries
 from webapp.api import render
 from webapp.api.bill_answer import bill_answer, bill_id_in, wanted_currency
@@ -55,7 +55,8 @@ def add_batch(bill_id: str) -> Response:
     id_ = bill_id_in(bill_id)
     currency = wanted_currency(system(), id_)
     given = _given_rows(json_object(("line_items",), limit=LONGEST_BATCH).get("line_items"))
-    rows = [_parse_row(row, system().configured_currencies) for row in given]
+    offered_codes = system().configured_currencies
+    rows = [_parse_row(row, offered_codes) for row in given]
     bill, outcomes, replayed = _add(system(), id_, _without_withdrawn(system(), id_, rows))
     texts = (_outcome_text(index, outcome) for index, outcome in enumerate(outcomes))
     return bill_answer(system(), bill, currency, beside={"outcomes": render.array(texts)}, replayed=replayed)
@@ -175,7 +176,7 @@ def _call_fingerprint(rows: Sequence[Row]) -> bytes:
 
 def _row_fingerprint(row: Row) -> str:
     if row.entry is not None:
-        return json.dumps([row.entry.fingerprint.hex(), row.entry.key])
+        return ascii_json((row.entry.fingerprint.hex(), row.entry.key))
     return "refused " + json.dumps(row.given, sort_keys=True, default=_plain)
 
 

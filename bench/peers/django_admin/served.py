@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from bench.support.environments import BECOME, NotInstalled, python_with
 from bench.support.figures import Figure, Plan
-from bench.support.stack import CHECKOUT, READY_WITHIN_S, Stack
+from bench.support.stack import READY_WITHIN_S, Stack
 from bench.support.turns import OK, Asked, Latencies, Request
 from embedded import ports, probe
 
 REQUIREMENTS = Path(__file__).with_name("requirements.txt")
-INSTALLED_WITHIN_S = 300
-# Replaces itself with another environment's Python: what the stack starts is this one's.
-BECOME = "import os, sys; os.execv(sys.argv[1], sys.argv[1:])"
 NAME = "django"
-ENVIRONMENT = CHECKOUT / "build" / "peers" / "django_admin"
-CONFIGURATION = "bench/peers/django_admin/gunicorn.conf.py"
+CONFIGURATION = "bench/peers/gunicorn.conf.py"
 APP = "django.core.wsgi:get_wsgi_application()"
 LISTS = {"list": "", "search": "?q=copper", "open bills": "?status__exact=open"}
 
@@ -30,9 +25,9 @@ class DjangoAdmin:
     def __init__(self, stack: Stack, plan: Plan) -> None:
         self._port = 0
         try:
-            python = _installed(ENVIRONMENT)
-        except (OSError, subprocess.SubprocessError) as error:
-            plan.notes.append(f"Django's admin is left out: it could not be installed ({error})")
+            python = python_with("django_admin", REQUIREMENTS)
+        except NotInstalled as error:
+            plan.notes.append(f"Django's admin is left out: {error}")
             return
         self._port = _served(stack, python)
 
@@ -59,17 +54,6 @@ class DjangoAdmin:
 
 def _asking(query: str) -> Callable[[], Request]:
     return lambda: Request(f"/admin/django_admin/bill/{query}", {})
-
-
-def _installed(directory: Path) -> Path:
-    """Its Python."""
-    python = directory / "bin" / "python"
-    for command in (
-        [sys.executable, "-m", "venv", str(directory)],
-        [str(python), "-m", "pip", "install", "--quiet", "--requirement", str(REQUIREMENTS)],
-    ):
-        subprocess.run(command, check=True, timeout=INSTALLED_WITHIN_S, capture_output=True)
-    return python
 
 
 def _served(stack: Stack, python: Path) -> int:

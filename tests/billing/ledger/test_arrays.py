@@ -27,7 +27,8 @@ def test_every_value_comes_back(engine: Engine, kind: str, values: list[object])
     assert row.given == values
 
 
-def test_ids_and_numbers_are_written_without_psycopg() -> None:
+def test_everything_is_written_without_psycopg() -> None:
     id_ = uuid4()
     assert array([id_, None]) == f"{{{id_},NULL}}"
     assert array([Decimal("3.6")]) == "{3.6}"
+    assert array(["a", b"\x00"]) == '{"a","\\\\x00"}'
