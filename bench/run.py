@@ -44,13 +44,15 @@ def main(only: str, quick: bool, data_dir: Path | None) -> None:
     if unknown := set(only.split(",")) - set(WORKLOADS):
         raise click.BadParameter(f"unknown: {', '.join(sorted(unknown))}; there are {', '.join(WORKLOADS)}")
     sections: list[report.Section] = []
-    place: dict[str, str] = {}
+    results = None if quick else report.new_file(RESULTS)
     for name in chosen:
         section, place = _measured(name, quick=quick, data_dir=data_dir)
         click.echo("\n" + report.section(section) + "\n")
         sections.append(section)
-    if not quick:
-        click.echo(f"written to {report.write(RESULTS, sections, place)}", err=True)
+        if results is not None:
+            # After each: a run that is cut off leaves what it has.
+            report.write(results, sections, place, missing=chosen[len(sections) :])
+            click.echo(f"written to {results}", err=True)
     broken = [
         f"{section.title}: {figure.what}" for section in sections for figure in section.figures if figure.is_broken
     ]

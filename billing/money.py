@@ -118,7 +118,7 @@ def without_trailing_zeros(value: Decimal) -> Decimal:
 
 
 def _shortest(value: Decimal) -> tuple[Decimal, int]:
-    """And its exponent, which is dear to ask a Decimal for."""
+    """As `without_trailing_zeros`, with its exponent, which is dear to ask a Decimal for."""
     if not value:
         return Decimal(0), 0
     shortest = _ANY_LENGTH.normalize(value)

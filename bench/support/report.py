@@ -28,19 +28,23 @@ def section(found: Section) -> str:
     return f"## {found.title}\n\n{table(rows)}\n{notes}".rstrip()
 
 
-def write(directory: Path, sections: Sequence[Section], place: Mapping[str, str]) -> Path:
-    """Never over an earlier one."""
+def new_file(directory: Path) -> Path:
+    """For the results of a run that begins now: never an earlier one."""
     directory.mkdir(exist_ok=True)
     began = datetime.now(UTC)
     file = directory / f"{began:%Y-%m-%d}.md"
-    if file.exists():
-        file = directory / f"{began:%Y-%m-%d-%H%M}.md"
+    return directory / f"{began:%Y-%m-%d-%H%M}.md" if file.exists() else file
+
+
+def write(file: Path, sections: Sequence[Section], place: Mapping[str, str], *, missing: Sequence[str]) -> None:
+    """`missing`: the workloads that are still to come."""
     took = ", ".join(f"{one.title.split(':')[0]} {one.took_s:.0f} s" for one in sections)
     where = {"commit": _commit(), **place, "time": took}
+    if missing:
+        where["not measured"] = ", ".join(missing)
     lines = "\n".join(f"- {name}: {text}" for name, text in where.items())
     parts = ["# Measurements", *map(section, sections), f"## Where and how\n\n{lines}"]
     file.write_text("\n\n".join(parts) + "\n", encoding="utf-8")
-    return file
 
 
 def table(rows: Sequence[Sequence[str]]) -> str:
