@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Connection, Engine, FromClause, or_, select
+from sqlalchemy import ColumnElement, Connection, Engine, FromClause, literal_column, or_, select
 
 from billing.bill import Bill, BillStatus, Customer, LineItem
 from billing.errors import BillNotFound, CustomerNotFound, LineItemNotFound
@@ -140,7 +140,8 @@ _REVERSALS = """
 
 def names(words: str, customers: FromClause = _CUSTOMERS) -> ColumnElement[bool]:
     """Customers with these words in their id or name, whatever the case."""
-    return (customers.c.external_id + " " + customers.c.name).icontains(words, autoescape=True)
+    # The blank to the letter, as the index has it: in a plan for any parameters it would be one of them.
+    return (customers.c.external_id + literal_column("' '") + customers.c.name).icontains(words, autoescape=True)
 
 
 def bills_of(connection: Connection, rows: Sequence[Row]) -> list[Bill]:

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from itertools import product
+from itertools import count, product
 from uuid import uuid4
 
 import pytest
-from sqlalchemy import Engine, text
+from sqlalchemy import Engine, select, text
 
 from billing.bill import Bill, BillStatus
 from billing.ledger import bill_list, bills, closing, customers, line_items
 from billing.ledger.bill_list import NEWEST_FIRST, BillFilter, Order, Place, SortKey
+from billing.ledger.reads import names
+from billing.ledger.tables.bills import CustomerRow
 from billing.origin import Origin, by_the_system
 from billing.period import Period
 from tests.support.ledger import OpenBill, draft
@@ -113,6 +116,17 @@ def test_every_order_is_read_from_an_index(engine: Engine, crowd: BillFilter, or
     # Bills of one customer are sorted among themselves.
     assert all("Incremental Sort" in line for line in sorts), plan
     assert not sorts or order.by is SortKey.CUSTOMER, plan
+
+
+def test_customers_are_found_by_the_index_of_their_names_whatever_is_searched(engine: Engine) -> None:
+    """In a plan for any parameters, which is made for what is asked often, the expression is still the index's."""
+    compiled = str(select(CustomerRow.id).where(names("copper")).compile(engine))
+    numbers = count(1)
+    query = re.sub(r"%\(\w+\)s", lambda _: f"${next(numbers)}", compiled)
+    with engine.connect() as connection:
+        connection.execute(text("SET LOCAL enable_seqscan = off"))
+        plan = "\n".join(connection.exec_driver_sql(f"EXPLAIN (GENERIC_PLAN) {query}").scalars())
+    assert "ix_customers_search" in plan
 
 
 def test_filters_narrow_the_list(engine: Engine, origin: Origin, open_bill: OpenBill) -> None:
