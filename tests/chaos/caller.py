@@ -25,6 +25,10 @@ class Undecided(Exception):
     """No definite answer within two minutes."""
 
 
+class HungUp(ConnectionError):
+    """The caller did, of its own accord: nothing was interrupted."""
+
+
 @dataclass(frozen=True, slots=True)
 class Answer:
     status: int
@@ -111,7 +115,7 @@ class Caller:
         if hangs_up:
             # The server may be anywhere in its work.
             time.sleep(len(path) % 7 * 0.002)
-            raise ConnectionAbortedError
+            raise HungUp
         answer = connection.getresponse()
         content = json.loads(answer.read())
         return Answer(answer.status, answer.headers.get("Idempotent-Replayed") == "true", content)

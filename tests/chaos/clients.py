@@ -132,7 +132,7 @@ class Client:
         if not self._done:
             return
         done = self._done[int(decision.pick * len(self._done))]
-        about = {"do": str(decision.do), "of": done.wish, "bill": done.bill, "bill_id": done.bill_id}
+        about: dict[str, Any] = {"do": str(decision.do), "of": done.wish, "bill": done.bill, "bill_id": done.bill_id}
         wish = self._wish(decision)
         self._caller.decided(done.path, body_of(done), done.key, wish, headers=done.headers, **about)
 

@@ -60,7 +60,7 @@ class Plan:
     clients: int
 
     def life(self, bill: int) -> Life:
-        return _of(random.Random(f"{self.seed}/life/{bill}"), LIVES)
+        return Life(_of(random.Random(f"{self.seed}/life/{bill}"), LIVES))
 
     def lasts_s(self, bill: int) -> float:
         """From its opening to its end, for one that ends by itself."""

@@ -42,7 +42,8 @@ class Item:
 
 @dataclass
 class Expected:
-    """`items` by id. `adds` are the requests that put some on the bill: each makes one event."""
+    """`items` by id. `adds` are the requests that put some on the bill: each makes one event. `reverses` is which item
+    takes back which."""
 
     bill: int
     bill_id: str
@@ -50,6 +51,7 @@ class Expected:
     adds: int = 0
     extensions: int = 0
     is_to_close: bool = False
+    reverses: dict[str, str] = field(default_factory=dict)
     differences: list[str] = field(default_factory=list)
 
     @property
@@ -134,7 +136,9 @@ def _put(found: Expected, request: Request, items: Sequence[Any]) -> None:
 
 def _negates(found: Expected, request: Request) -> None:
     (reversing,) = _items(request)
-    first, second = found.items.get(request.what["path"].split("/")[4]), found.items[reversing[0]]
+    reversed_ = request.what["path"].split("/")[4]
+    found.reverses[reversing[0]] = reversed_
+    first, second = found.items.get(reversed_), found.items[reversing[0]]
     if first is None or (first.description, first.currency, -first.total) != (
         second.description,
         second.currency,

@@ -62,7 +62,7 @@ def _is_own_change(request: Request, attempt: Attempt) -> bool:
 
 def _stored(request: Request, asked: Request, positions: Mapping[str, int]) -> Iterator[Operation]:
     told = request.last.answer.get("request") or {}
-    item = told.get("line_item_id")
+    item = str(told.get("line_item_id"))
     if told.get("state") == "added" and item in positions:
         body = asked.what["body"]
         total = Decimal(body["quantity"]) * Decimal(body["unit_price"])

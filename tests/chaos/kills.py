@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 
@@ -17,7 +17,7 @@ from tests.chaos.decisions import Plan
 from tests.chaos.expected import Expected, expected, outcomes
 from tests.chaos.gate import Gate
 from tests.chaos.histories import history
-from tests.chaos.record import Record, Request, requests_in
+from tests.chaos.record import Attempt, Record, Request, requests_in
 from tests.chaos.report import Recovery, Report
 from tests.chaos.schedule import Strike, strikes
 from tests.chaos.system import System
@@ -27,6 +27,8 @@ CLIENTS = 16
 READERS = 2
 GOOD_AGAIN_WITHIN_S = 60.0
 CAUGHT_UP_WITHIN_S = 60.0
+# So many include every kind of kill: some of them are bound to interrupt somebody.
+INTERRUPT_FROM_KILLS = 20
 
 
 class Run:
@@ -48,7 +50,11 @@ class Run:
             Reader(n, self._bills, self._caller(f"reader {n}", self._looked_enough), self._looked_enough)
             for n in range(READERS)
         ]
+        self._everybody: Sequence[Client | Reader] = [*self._clients, *self._readers]
         self._recoveries: list[Recovery] = []
+        # Of each kill: from when until when nothing may have been answered, and whether all clients came to the next.
+        self._spans: list[tuple[float, float]] = []
+        self._caught_up: list[bool] = []
 
     def report(self, title: str) -> Report:
         """All of it; the system runs afterwards as it did before."""
@@ -56,15 +62,18 @@ class Run:
         failures = self._kill_among_clients()
         worked_s = time.monotonic() - began
         by_bill = requests_in(self._record.file)
-        found = self._compared(by_bill)
-        found[""] = [*failures, *found.get("", [])]
         every = [request for requests in by_bill.values() for request in requests]
+        cut_off = cut_off_by(self._spans, every)
+        found = self._compared(by_bill)
+        found[""] = [*failures, *_in_vain(cut_off, self._caught_up), *found.get("", [])]
         items = sum(len(one.items) for one in self._expected.values())
         facts = {
             "bills": f"{len(self._expected)}, {self._by_status()}",
             "items": f"{items:,} acknowledged, of {self._plan.items:,} asked for",
             "requests": f"{len(every):,} in {sum(len(one.attempts) for one in every):,} attempts, "
             f"{sum(len(one.attempts) > 1 for one in every):,} repeated until decided",
+            "cut off": f"{sum(cut_off):,} attempts, by {sum(map(bool, cut_off))} of {self._kills} kills; all repeated",
+            "at the next kill": f"all {self._plan.clients} clients, {sum(self._caught_up)} of {self._kills} times",
             "time": f"{worked_s:.0f} s with kills; workflows agreed {self._agreed_s:.0f} s after the last request",
             "histories": f"{self._checked:,} operations in order, found in {self._check_s:.1f} s",
             **report.place(),
@@ -85,28 +94,28 @@ class Run:
                 self._gate.release((number + 1) / (self._kills + 1))
                 time.sleep(strike.lead_s)
                 self._recoveries.append(self._recovery(strike))
-                self._gate.wait_until_all_wait(CAUGHT_UP_WITHIN_S)
-                _say(number + 1, self._kills, self._recoveries[-1])
+                self._caught_up.append(self._gate.wait_until_all_wait(CAUGHT_UP_WITHIN_S))
+                _say(number + 1, self._kills, self._recoveries[-1], caught_up=self._caught_up[-1])
             self._gate.release(2.0)
             for thread in threads[: self._plan.clients]:
                 thread.join()
         return [*self._learnt(), *self._failures()]
 
     def _recovery(self, strike: Strike) -> Recovery:
+        struck_at = time.monotonic()
         began = self._system.strike(strike)
         self._record.note(killed=strike.targets, restarted_at=began)
         self._record.watch(began)
         self._system.wait_until_up(strike)
         up_s = time.monotonic() - began
         good = self._record.wait_for_good(GOOD_AGAIN_WITHIN_S)
+        self._spans.append((struck_at, time.monotonic()))
         return Recovery(strike, up_s, self._record.first_good - began if good else float("inf"))
 
     @contextmanager
     def _at_work(self) -> Iterator[Sequence[threading.Thread]]:
         """Daemons: whatever happens here, they keep nothing from ending."""
-        threads = [
-            threading.Thread(target=one.run, name=one.name, daemon=True) for one in (*self._clients, *self._readers)
-        ]
+        threads = [threading.Thread(target=one.run, name=one.name, daemon=True) for one in self._everybody]
         for thread in threads:
             thread.start()
         try:
@@ -127,15 +136,15 @@ class Run:
                 yield f"{client.name}: {failure}"
 
     def _failures(self) -> Iterator[str]:
-        for one in (*self._clients, *self._readers):
+        for one in self._everybody:
             if one.failure is not None:
                 yield f"{one.name} failed: {one.failure!r}"
         if self._system.unforeseen:
             yield f"the web's log has a failure that nobody had foreseen:\n{self._system.unforeseen}"
         yield from (
-            f"no good answer within {GOOD_AGAIN_WITHIN_S:.0f} s after {one.strike.name} was killed"
-            for one in self._recoveries
-            if one.good_s == float("inf")
+            f"no good answer within {GOOD_AGAIN_WITHIN_S:.0f} s after {recovery.strike.name} was killed"
+            for recovery in self._recoveries
+            if recovery.good_s == float("inf")
         )
 
     def _compared(self, by_bill: dict[str, list[Request]]) -> Differences:
@@ -161,8 +170,8 @@ class Run:
         """Bills whose history is not linearizable, and why."""
         began, self._checked = time.monotonic(), 0
         ended = closing_instants(self._stored, datetime.now(UTC).timestamp() - time.monotonic())
-        for bill_id, requests in of_bills.items():
-            operations = history(requests, self._stored[bill_id].positions, ended.get(bill_id))
+        for bill_id, stored in self._stored.items():
+            operations = history(of_bills[bill_id], stored.positions, ended.get(bill_id))
             self._checked += len(operations)
             try:
                 verdict = linearizability.check(operations)
@@ -178,6 +187,28 @@ class Run:
         return ", ".join(f"{count} {status}" for status, count in sorted(counted.items()))
 
 
+def cut_off_by(spans: Sequence[tuple[float, float]], requests: Iterable[Request]) -> list[int]:
+    """How many attempts each kill cut off, or left without an answer in its wake, so that they were repeated."""
+    met = [0] * len(spans)
+    for attempt in (one for request in requests for one in request.attempts[:-1] if one.was_cut_off):
+        kill = next((number for number, span in enumerate(spans) if _within(attempt, *span)), None)
+        if kill is not None:
+            met[kill] += 1
+    return met
+
+
+def _within(attempt: Attempt, begins: float, ends: float) -> bool:
+    return attempt.asked_at <= ends and (attempt.answered_at is None or attempt.answered_at >= begins)
+
+
+def _in_vain(cut_off: Sequence[int], caught_up: Sequence[bool]) -> Iterator[str]:
+    """Kills that met nobody prove nothing."""
+    if len(cut_off) >= INTERRUPT_FROM_KILLS and not any(cut_off):
+        yield f"{len(cut_off)} kills interrupted nobody: no request needed a second attempt"
+    if caught_up and not any(caught_up):
+        yield f"never did all clients come to the next kill within {CAUGHT_UP_WITHIN_S:.0f} s: it may have met nobody"
+
+
 def _how(close_reason: str | None) -> str:
     return {"manual": " by hand", "period_end": " by themselves"}.get(close_reason or "", "")
 
@@ -189,6 +220,7 @@ def _of_opening(request: Request) -> Iterator[str]:
         yield f"{request.what['wish']} was answered {request.last.status} {request.reason}"
 
 
-def _say(number: int, of: int, recovery: Recovery) -> None:
+def _say(number: int, of: int, recovery: Recovery, *, caught_up: bool) -> None:
+    late = "" if caught_up else f"; not all clients came to the next within {CAUGHT_UP_WITHIN_S:.0f} s"
     where = f"{number}/{of} {recovery.strike.name}"
-    print(f"{where}: up after {recovery.up_s:.2f} s, a good answer after {recovery.good_s:.2f} s", flush=True)
+    print(f"{where}: up after {recovery.up_s:.2f} s, a good answer after {recovery.good_s:.2f} s{late}", flush=True)

@@ -8,6 +8,7 @@ import time
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any, Self
 
@@ -74,6 +75,13 @@ class Attempt:
     @property
     def status(self) -> int | None:
         return self.answer.get("status")
+
+    @property
+    def was_cut_off(self) -> bool:
+        """Nothing was answered, or that nothing can be; and not since the caller hung up."""
+        if self.status is None:
+            return self.answer.get("failed") != "HungUp"
+        return self.status >= HTTPStatus.INTERNAL_SERVER_ERROR
 
 
 @dataclass(slots=True)

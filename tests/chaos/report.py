@@ -87,10 +87,12 @@ def _calls(outcomes: Mapping[tuple[str, str], int]) -> str:
 def place() -> dict[str, str]:
     """Where and of what this was measured."""
     load = ", ".join(f"{one:.1f}" for one in os.getloadavg())
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     return {
         "commit": _commit(),
         "when": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
-        "machine": f"{os.cpu_count()} processors, {platform.system()} {platform.release()}, load {load}",
+        "machine": f"{os.cpu_count()} processors, {memory:.0f} GiB, {platform.system()} {platform.release()}, "
+        f"load at the end {load}",
         "memory of the harness": f"{resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024} MB at most",
     }
 

@@ -1,7 +1,8 @@
 """Kills the system's processes under load and looks whether everybody still agrees; races closes against adds.
 
-bin/chaos --kills 20 --items 2000 --seed 7
-bin/chaos --kills 0 --races 2000
+bin/chaos --seed 7
+bin/chaos --kills 200 --items 50000 --races 2000
+bin/chaos --kills 0 --races 2000 --record
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import argparse
 import random
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from types import FrameType
 
 from tests.chaos import report
@@ -35,9 +36,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     with System() as system:
         print(f"the record and all logs are in {system.directory}", flush=True)
         try:
-            reports = list(_reports(system, asked))
-            system.keep = any(one.failed for one in reports)
-            _end(system, asked, reports)
+            for one in _reports(system, asked):
+                system.keep = system.keep or one.failed
+                _tell(one, asked)
+            if system.keep:
+                print(f"seed {asked.seed}: there are differences. Kept: {system.directory}")
+                print(f"the same schedule again: bin/chaos {_command(asked)}", flush=True)
         except Exception:
             system.keep = True
             print(f"seed {asked.seed}: the run broke off. Kept: {system.directory}", flush=True)
@@ -49,17 +53,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return int(system.keep)
 
 
-def _reports(system: System, asked: argparse.Namespace) -> list[Report]:
-    found = []
+def _reports(system: System, asked: argparse.Namespace) -> Iterator[Report]:
+    """One after the other: what breaks the second off leaves the first."""
     if asked.kills:
         plan = Plan(asked.seed, asked.items, asked.bills, CLIENTS)
         with Record(system.directory / "record.jsonl") as record:
-            found.append(_killed(system, plan, asked, record))
-        print(f"\n{found[-1].text}\n", flush=True)
+            yield _killed(system, plan, asked, record)
     if asked.races:
-        found.append(raced(system, asked.races, asked.seed))
-        print(f"\n{found[-1].text}\n", flush=True)
-    return found
+        yield raced(system, asked.races, asked.seed)
 
 
 def _killed(system: System, plan: Plan, asked: argparse.Namespace, record: Record) -> Report:
@@ -70,13 +71,11 @@ def _killed(system: System, plan: Plan, asked: argparse.Namespace, record: Recor
         run.stop()
 
 
-def _end(system: System, asked: argparse.Namespace, reports: Sequence[Report]) -> None:
+def _tell(one: Report, asked: argparse.Namespace) -> None:
+    one.facts["command"] = f"`bin/chaos {_command(asked)}`"
+    print(f"\n{one.text}\n", flush=True)
     if asked.kills >= RECORDED_FROM_KILLS or asked.record:
-        for one in reports:
-            print(f"recorded in {report.record(one)}")
-    if system.keep:
-        print(f"seed {asked.seed}: there are differences. Kept: {system.directory}")
-        print(f"the same schedule again: bin/chaos {_command(asked)}", flush=True)
+        print(f"recorded in {report.record(one)}", flush=True)
 
 
 def _parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -86,11 +85,17 @@ def _parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--kills", type=_count, default=20, help="how often something is killed (20)")
     parser.add_argument("--items", type=_count, default=2_000, help="line items that are asked for (2,000)")
     parser.add_argument("--bills", type=_count, default=0, help="bills they go to (one for each 50 items, 300 at most)")
-    parser.add_argument("--races", type=_count, default=0, help="closes raced against adds, half of them over HTTP (0)")
+    parser.add_argument(
+        "--races", type=_count, default=100, help="closes raced against adds, half of them over HTTP (100)"
+    )
     parser.add_argument(
         "--seed", type=int, default=random.SystemRandom().randrange(10**6), help="of kills and decisions"
     )
-    parser.add_argument("--record", action="store_true", help="write the result down, as from 100 kills on")
+    parser.add_argument(
+        "--record",
+        action="store_true",
+        help=f"write the result to tests/chaos/results, as from {RECORDED_FROM_KILLS} kills on",
+    )
     asked = parser.parse_args(arguments)
     asked.bills = max(asked.bills or min(asked.items // ITEMS_A_BILL, MOST_BILLS), WINDOW)
     return asked
@@ -104,8 +109,8 @@ def _count(text: str) -> int:
 
 
 def _command(asked: argparse.Namespace) -> str:
-    races = f" --races {asked.races}" if asked.races else ""
-    return f"--kills {asked.kills} --items {asked.items} --bills {asked.bills}{races} --seed {asked.seed}"
+    numbers = (f"--{name} {getattr(asked, name)}" for name in ("kills", "items", "bills", "races", "seed"))
+    return " ".join(numbers)
 
 
 def _stop(number: int, _frame: FrameType | None) -> None:

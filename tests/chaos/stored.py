@@ -17,7 +17,7 @@ from tests.chaos.expected import Expected, Item
 
 @dataclass
 class Stored:
-    """A bill's rows. `events` are their versions, in order."""
+    """A bill's rows. `events` are their versions, in order; `reverses` is which item takes back which."""
 
     row: Any
     items: dict[str, Item] = field(default_factory=dict)
@@ -25,6 +25,7 @@ class Stored:
     times: list[datetime] = field(default_factory=list)
     subtotals: dict[str, Any] = field(default_factory=dict)
     events: list[Any] = field(default_factory=list)
+    reverses: dict[str, str] = field(default_factory=dict)
 
     @property
     def sums(self) -> dict[str, Decimal]:
@@ -35,15 +36,20 @@ class Stored:
         return {code: row.payable for code, row in self.subtotals.items()}
 
 
-def stored_bill(engine: Engine, bill_id: str) -> Stored:
-    """All of it at one instant."""
+def stored_bill(engine: Engine, bill_id: str) -> Stored | None:
+    """All of it at one instant. None where there is no such bill."""
     of_bill = {"id": UUID(bill_id)}
     with engine.execution_options(isolation_level="REPEATABLE READ").connect() as connection:
-        found = Stored(connection.execute(text("SELECT * FROM bills WHERE id = :id"), of_bill).one())
+        bill = connection.execute(text("SELECT * FROM bills WHERE id = :id"), of_bill).one_or_none()
+        if bill is None:
+            return None
+        found = Stored(bill)
         for row in connection.execute(text("SELECT * FROM line_items WHERE bill_id = :id ORDER BY position"), of_bill):
             found.items[str(row.id)] = Item(row.description, row.currency, row.total)
             found.positions[str(row.id)] = row.position
             found.times.append(row.created_at)
+            if row.reverses is not None:
+                found.reverses[str(row.id)] = str(row.reverses)
         rows = connection.execute(text("SELECT * FROM bill_subtotals WHERE bill_id = :id"), of_bill)
         found.subtotals = {row.currency: row for row in rows}
         query = "SELECT version, type, data FROM events WHERE subject_id = :id ORDER BY version"
@@ -72,6 +78,9 @@ def _items(expected: Expected, stored: Stored) -> Iterator[str]:
     for id_ in expected.items.keys() & stored.items.keys():
         if expected.items[id_] != stored.items[id_]:
             yield f"acknowledged as {expected.items[id_]}, stored as {stored.items[id_]}"
+    if stored.reverses != expected.reverses:
+        unlike = sorted(stored.reverses.items() ^ expected.reverses.items())
+        yield f"which item takes back which is stored otherwise than it was acknowledged: {unlike[:4]}"
 
 
 def _events(expected: Expected, stored: Stored) -> Iterator[str]:

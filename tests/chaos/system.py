@@ -32,6 +32,7 @@ class System:
         self._parent = parent
         self._ending = ExitStack()
         self.keep = False
+        self._unforeseen = ""
 
     def __enter__(self) -> Self:
         try:
@@ -51,6 +52,9 @@ class System:
                 time.sleep(strike.stagger_s)
             self._kill(target, strike.pick)
         time.sleep(strike.down_s)
+        if WEB in strike.targets:
+            # A log that has grown large is put aside when web is started again, and gone the time after.
+            self._unforeseen = self.unforeseen
         began = time.monotonic()
         for target in strike.restarts:
             self._launch(target)
@@ -70,7 +74,8 @@ class System:
 
     @property
     def unforeseen(self) -> str:
-        return self.stack.web.unforeseen
+        """From web's log: the first failure that nobody had foreseen."""
+        return self._unforeseen or self.stack.web.unforeseen
 
     def _kill(self, target: str, pick: float) -> None:
         if target == WEB_PROCESS:

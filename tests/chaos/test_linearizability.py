@@ -6,6 +6,7 @@ import random
 from collections.abc import Callable
 from dataclasses import replace
 from decimal import Decimal
+from typing import Any
 
 import pytest
 
@@ -21,7 +22,7 @@ def seen(items: int, status: str = "open", sums: str = "3.6") -> Seen:
     return Seen(status, items, added_up([("GEL", Decimal(sums) * items)]) if items else ())
 
 
-def add(asked: float, answered: float, **more: object) -> Operation:
+def add(asked: float, answered: float, **more: Any) -> Operation:
     return Operation(Kind.ADD, asked, answered, 1, GEL, **more)
 
 

@@ -110,6 +110,16 @@ def test_an_item_that_two_requests_were_given_is_a_difference(told: Told) -> Non
     assert not told.linearizable()
 
 
+def test_which_item_takes_back_which_is_in_the_record(told: Told) -> None:
+    told.wish("1/1", "add", ROW, {"status": 200, "items": [ITEM], "bill": shown(2, 1, "3.6")})
+    back = ["item-2", 2, "1-1-0", "GEL", "-3.6"]
+    path = f"/bills/{BILL}/line-items/item-1/reversal"
+    told.wish("1/2", "reverse", {}, {"status": 200, "items": [back], "bill": shown(3, 2, "0")}, path=path)
+
+    found = told.expected()
+    assert (found.reverses, found.differences) == ({"item-2": "item-1"}, [])
+
+
 def test_a_read_that_misses_what_was_acknowledged_has_no_order(told: Told) -> None:
     told.wish("1/1", "add", ROW, {"status": 200, "items": [ITEM], "bill": shown(2, 1, "3.6")})
     told.wish("reader/1", "read", None, {"status": 200, "bill": shown(1, 0, None)})
@@ -148,6 +158,10 @@ def doubled(stored: Stored) -> None:
     stored.positions["item-2"] = 2
 
 
+def taken_back(stored: Stored) -> None:
+    stored.reverses["item-1"] = "item-0"
+
+
 def another_total(stored: Stored) -> None:
     stored.items["item-1"] = replace(stored.items["item-1"], total=Decimal("3.6000001"))
 
@@ -181,7 +195,7 @@ def closed_early(stored: Stored) -> None:
 
 
 PLANTED = [
-    lost, doubled, another_total, another_subtotal, gap, event_lost, event_twice, never_closed,
+    lost, doubled, taken_back, another_total, another_subtotal, gap, event_lost, event_twice, never_closed,
     added_after_the_cut_off, closed_early,
 ]  # fmt: skip
 

@@ -6,28 +6,33 @@ Each is read by other means than the next one, and all must agree to the last di
 from __future__ import annotations
 
 import asyncio
-import re
 import time
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from decimal import ROUND_HALF_UP, Decimal
+from itertools import zip_longest
 from typing import Any
 from uuid import UUID
 
 import requests
+from sqlalchemy import text
 from temporalio.client import Client, WorkflowExecutionStatus, WorkflowQueryFailedError
 from temporalio.service import RPCError
 
 from billing import money
 from billing.ledger import links
 from billing.origin import BILLING_ACCOUNT, Actor, ActorKind, Origin
+from tests.chaos import pages
 from tests.chaos import stored as rows
 from tests.chaos.decisions import LONGEST_REST_S
 from tests.chaos.expected import Expected
+from tests.chaos.pages import Line
 from tests.chaos.stored import Stored
-from tests.support.agreement import Page, Staff
+from tests.support.agreement import Staff
 from tests.support.stack import SECRET, Stack
+from webapp.customer.showing import LINES_A_PAGE
 from webapp.customer.tokens import token_of
+from webapp.pages.shown import ITEMS_SHOWN
 from workflows.bill import BillWorkflow
 from workflows.connection import connect
 
@@ -61,15 +66,19 @@ class Views:
     def differences(self) -> Differences:
         """By bill; those of no bill stand under "". Raises nothing: what can't be read differs."""
         found: Differences = defaultdict(list)
-        self.stored = {bill_id: rows.stored_bill(self._stack.engine, bill_id) for bill_id in self._expected}
         for bill_id, expected in self._expected.items():
             found[bill_id] += expected.differences
-            found[bill_id] += rows.differences(expected, self.stored[bill_id])
+            stored = rows.stored_bill(self._stack.engine, bill_id)
+            if stored is None:
+                found[bill_id].append("it was opened, and is not stored")
+            else:
+                self.stored[bill_id] = stored
+                found[bill_id] += rows.differences(expected, stored)
         found[""] += rows.number_differences(self._stack.engine)
         found[""] += rows.unknown_bills(self._stack.engine, set(self._expected))
         for bill_id, sentence in asyncio.run(self._workflows()).items():
             found[bill_id].append(sentence)
-        for bill_id in self._expected:
+        for bill_id in self.stored:
             try:
                 found[bill_id] += self._of_pages(bill_id)
             except (AssertionError, requests.RequestException, KeyError, IndexError) as error:
@@ -82,7 +91,7 @@ class Views:
                            OR (status = 'open' AND period_end <= now() + make_interval(secs => :rest)))
         """
         with self._stack.engine.connect() as connection:
-            return bool(connection.execute(rows.text(query), {"rest": 2 * LONGEST_REST_S}).scalar_one())
+            return bool(connection.execute(text(query), {"rest": 2 * LONGEST_REST_S}).scalar_one())
 
     async def _workflows(self) -> dict[str, str]:
         """What workflows say otherwise after a minute in which nobody did anything."""
@@ -101,31 +110,25 @@ class Views:
                 async with free:
                     said = await _said(client, bill_id)
 
-        await asyncio.gather(*(agree(bill_id) for bill_id in self._expected))
+        await asyncio.gather(*(agree(bill_id) for bill_id in self.stored))
         self.workflows_agreed_after_s = time.monotonic() - began
         return found
 
     def _of_pages(self, bill_id: str) -> Iterator[str]:
         stored = self.stored[bill_id]
-        wanted = _shown(stored)
+        wanted, lines = _shown(stored), _lines(stored)
         answer = self._api.get(f"{self._stack.url}/api/v1/bills/{bill_id}", timeout=20)
         yield from _otherwise("the API", _of_answer(answer.json()["data"]), wanted)
-        page, html = self._page(f"/bills/{bill_id}")
-        count = re.search(rf'id="bill-{bill_id}-item-count"[^>]*>([\d,]+)<', html)
-        assert count is not None, "the page does not count its items"
-        yield from _otherwise("the page", {**_of_page(page), "items": count[1].replace(",", "")}, wanted)
-        if stored.row.number is not None and f"No. {stored.row.number}" not in page.words:
-            yield f"the page does not show its number {stored.row.number}"
-        if stored.row.status.capitalize() not in page.words:
-            yield f"the page does not say that it is {stored.row.status}"
+        seen_by_staff = pages.of_staff(self._page(f"/bills/{bill_id}"), bill_id)
+        yield from _otherwise("the page", seen_by_staff, {**wanted, "lines": lines[::-1][:ITEMS_SHOWN]})
         link, _ = links.create(self._stack.engine, _origin(), UUID(bill_id))
-        seen_by_customer, _ = self._page(f"/b/{token_of(SECRET, link.id)}")
-        yield from _otherwise("the customer's page", _of_page(seen_by_customer), wanted)
+        seen_by_customer = pages.of_customer(self._page(f"/b/{token_of(SECRET, link.id)}"), bill_id)
+        yield from _otherwise("the customer's page", seen_by_customer, {**wanted, "lines": lines[:LINES_A_PAGE]})
 
-    def _page(self, path: str) -> tuple[Page, str]:
+    def _page(self, path: str) -> str:
         answer = self._staff.session.get(self._stack.url + path, timeout=20)
         assert answer.status_code == 200, f"{path} answered {answer.status_code}"
-        return Page.parsed(answer.text), answer.text
+        return answer.text
 
 
 def _shown(stored: Stored) -> dict[str, Any]:
@@ -136,8 +139,30 @@ def _shown(stored: Stored) -> dict[str, Any]:
         payable[code] = amount.quantize(unit, ROUND_HALF_UP)
         frozen = stored.payables[code]
         assert frozen is None or frozen == payable[code], f"payable {frozen} of {amount} {code}"
-    sums = {code: plain(amount) for code, amount in stored.sums.items()}
-    return {"items": str(stored.row.item_count), "sums": sums, "payable": {c: f"{a:f}" for c, a in payable.items()}}
+    row = stored.row
+    return {
+        "status": row.status,
+        "version": str(row.version),
+        "number": None if row.number is None else str(row.number),
+        "items": str(row.item_count),
+        "sums": {code: plain(amount) for code, amount in stored.sums.items()},
+        "payable": {code: f"{amount:f}" for code, amount in payable.items()},
+    }
+
+
+def _lines(stored: Stored) -> list[Line]:
+    """All of them, in the order of their positions."""
+    taken_back = set(stored.reverses.values())
+    return [
+        Line(id_, item.description, plain(item.total), item.currency, _mark(id_, stored.reverses, taken_back))
+        for id_, item in sorted(stored.items.items(), key=lambda one: stored.positions[one[0]])
+    ]
+
+
+def _mark(id_: str, reverses: Mapping[str, str], taken_back: Set[str]) -> str:
+    if id_ in taken_back:
+        return pages.TAKEN_BACK
+    return pages.TAKES_BACK if id_ in reverses else ""
 
 
 def plain(amount: Decimal) -> str:
@@ -146,18 +171,30 @@ def plain(amount: Decimal) -> str:
 
 
 def _of_answer(bill: Mapping[str, Any]) -> dict[str, Any]:
-    payable = {code: one["amount"] for code, one in bill["payable"].items()}
-    return {"items": str(bill["item_count"]), "sums": bill["total"]["by_currency"], "payable": payable}
-
-
-def _of_page(page: Page) -> dict[str, Any]:
-    return {"sums": page.amounts("subtotal"), "payable": page.amounts("payable")}
+    return {
+        "status": bill["status"],
+        "version": str(bill["version"]),
+        "number": None if bill.get("number") is None else str(bill["number"]),
+        "items": str(bill["item_count"]),
+        "sums": bill["total"]["by_currency"],
+        "payable": {code: one["amount"] for code, one in bill["payable"].items()},
+    }
 
 
 def _otherwise(who: str, shown: Mapping[str, Any], wanted: Mapping[str, Any]) -> Iterator[str]:
     for name, value in shown.items():
-        if value != wanted[name]:
+        if name == "lines":
+            yield from _other_lines(who, value, wanted[name])
+        elif value != wanted[name]:
             yield f"{who} shows {name} {value}, stored is {wanted[name]}"
+
+
+def _other_lines(who: str, shown: Sequence[Line], wanted: Sequence[Line]) -> Iterator[str]:
+    """The first one that differs: after a missing line all others would."""
+    for place, (one, other) in enumerate(zip_longest(shown, wanted), 1):
+        if one != other:
+            yield f"{who} shows as line {place} of {len(shown)} {one}, stored is {other}"
+            return
 
 
 def _figures(stored: Stored) -> dict[str, Any]:
