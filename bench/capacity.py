@@ -28,7 +28,8 @@ class Costs:
 
     Processor times in ms: `web_add_ms` of Python and gunicorn and `postgres_add_ms` (bench/processor_time.py),
     `worker_told_ms` and `temporal_told_ms` of a workflow that hears of a change (docs/decisions/0006-signals.md).
-    `closed_per_s`: bills that one worker's sweep closes in its batches.
+    `closed_per_s`: bills that one worker's sweep closes in its batches. `temporal_timer_ms`, `worker_timer_ms`: of a
+    workflow that is woken by its own timer instead (docs/decisions/0016-month-end-and-start.md).
     """
 
     bytes_per_bill: Mapping[str, float] = field(default_factory=lambda: dict(BYTES_PER_BILL))
@@ -38,6 +39,8 @@ class Costs:
     worker_told_ms: float = 10.0
     temporal_told_ms: float = 20.0
     closed_per_s: float = 1_400.0
+    temporal_timer_ms: float = 45.0
+    worker_timer_ms: float = 29.0
 
 
 # Measured by --measure: 200 bills of a customer each, with 20 items, added one by one with a key each, all closed.
@@ -53,6 +56,10 @@ ACTIONS_PER_NEWS = 2
 ACTIONS_AT_ITS_END = 2
 # Workflows of closed bills that a worker lets end (docs/decisions/0016-month-end-and-start.md).
 ENDED_PER_S = 40
+# Over which the timers of bills of one end are spread: the net below the sweep (workflows/messages.py).
+TIMERS_SPREAD_S = 1_800
+# Signals that a web process sends at most (workflows/news.py).
+NEWS_PER_S = 5
 # Temporal Cloud's for a namespace that nobody raised (docs.temporal.io/cloud/limits).
 NAMESPACE_APS = 400
 
@@ -80,6 +87,7 @@ class Capacity:
     peak_items_per_s: float
     web_cores: float
     web_processes: int
+    news_processes: int
     postgres_cores: float
     connections: int
     news_per_s: float
@@ -90,6 +98,10 @@ class Capacity:
     namespaces: int
     month_end_s: float
     workflows_end_h: float
+    timers_per_s: float
+    woken_first: float
+    timers_temporal_cores: float
+    timers_worker_cores: float
 
 
 POOL_SIZE = 40
@@ -105,6 +117,9 @@ def capacity(load: Load, costs: Costs) -> Capacity:
     web_cores = peak * costs.web_add_ms / 1000
     worker_cores = news_per_s * costs.worker_told_ms / 1000
     web_processes = _processes(web_cores)
+    news_processes = max(web_processes, math.ceil(news_per_s / NEWS_PER_S))
+    ending, ended_per_s = load.bills * load.at_once, _ended_per_s(_processes(worker_cores))
+    timers_per_s = ending / TIMERS_SPREAD_S
     return Capacity(
         rows_a_month=_rows(load),
         gb_a_month=_bytes(load, costs) / GB,
@@ -112,16 +127,21 @@ def capacity(load: Load, costs: Costs) -> Capacity:
         peak_items_per_s=peak,
         web_cores=web_cores,
         web_processes=web_processes,
+        news_processes=news_processes,
         postgres_cores=peak * costs.postgres_add_ms / 1000,
-        connections=web_processes * POOL_SIZE,
+        connections=(news_processes + _processes(worker_cores)) * POOL_SIZE,
         news_per_s=news_per_s,
         worker_cores=worker_cores,
         worker_processes=_processes(worker_cores),
         temporal_cores=news_per_s * costs.temporal_told_ms / 1000,
         actions_per_s=actions,
         namespaces=max(1, math.ceil(actions / NAMESPACE_APS)),
-        month_end_s=load.bills * load.at_once / costs.closed_per_s,
-        workflows_end_h=load.bills * load.at_once / _ended_per_s(_processes(worker_cores)) / 3600,
+        month_end_s=ending / costs.closed_per_s,
+        workflows_end_h=ending / ended_per_s / 3600,
+        timers_per_s=timers_per_s,
+        woken_first=_woken_first(ending, ended_per_s),
+        timers_temporal_cores=timers_per_s * costs.temporal_timer_ms / 1000,
+        timers_worker_cores=timers_per_s * costs.worker_timer_ms / 1000,
     )
 
 
@@ -140,6 +160,16 @@ def _ended_per_s(workers: int) -> float:
     return min(workers * ENDED_PER_S, NAMESPACE_APS / ACTIONS_AT_ITS_END)
 
 
+def _woken_first(ending: float, ended_per_s: float) -> float:
+    """The share of workflows that their own timer wakes before the sweep lets them end.
+
+    Those that are left after t seconds are (T - t) * (ending / T - ended_per_s * ln(T / (T - t))), T being the spread:
+    the sweep takes so many a second, and of the others' timers an even share goes off. That is 0 at the last one's end.
+    """
+    spreads = ending / (ended_per_s * TIMERS_SPREAD_S)
+    return 1 + math.expm1(-spreads) / spreads
+
+
 def _processes(cores: float) -> int:
     """Two at least: one may end."""
     return max(2, math.ceil(cores / BUSY))
@@ -152,7 +182,8 @@ LINES: tuple[tuple[str, str], ...] = (
     ("items a second, at the peak", "{0.peak_items_per_s:,.1f}"),
     ("web: cores at the peak", "{0.web_cores:,.2f}"),
     ("web: processes", "{0.web_processes:,}"),
-    ("connections they may open", "{0.connections:,}"),
+    ("web: processes for no news to be late", "{0.news_processes:,}"),
+    ("connections web and worker may open", "{0.connections:,}"),
     ("PostgreSQL: cores at the peak", "{0.postgres_cores:,.2f}"),
     ("news to workflows a second", "{0.news_per_s:,.1f}"),
     ("worker: cores", "{0.worker_cores:,.2f}"),
@@ -161,7 +192,11 @@ LINES: tuple[tuple[str, str], ...] = (
     ("Temporal: actions a second", "{0.actions_per_s:,.1f}"),
     ("namespaces at 400 actions a second", "{0.namespaces:,}"),
     ("all end in one second: closed in, s", "{0.month_end_s:,.1f}"),
-    ("their workflows have ended in, h", "{0.workflows_end_h:,.2f}"),
+    ("their workflows have ended in, by the sweep alone, h", "{0.workflows_end_h:,.2f}"),
+    ("timers that go off a second, at first", "{0.timers_per_s:,.1f}"),
+    ("workflows that their timer wakes first", "{0.woken_first:.0%}"),
+    ("Temporal: cores for these timers", "{0.timers_temporal_cores:,.2f}"),
+    ("worker: cores for these timers", "{0.timers_worker_cores:,.2f}"),
 )
 
 

@@ -6,6 +6,7 @@ Several workers do so side by side: what one of them has claimed the others pass
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from functools import partial
@@ -26,6 +27,10 @@ from workflows.telling import tell, tell_the_last, translated
 log = structlog.get_logger(__name__)
 
 BATCH = 200
+# A look is paused for so many times as long as it took: a worker's looks take a twentieth of one of PostgreSQL's
+# processors at most. But not for long, as after one that had to wait for PostgreSQL to come back.
+REST_AFTER_A_LOOK = 20
+LONGEST_REST_S = 10.0
 # Twenty a second: what is behind must catch up within a minute.
 AT_ONCE = 4
 PAUSE_S = 0.2
@@ -46,17 +51,18 @@ class CatchingUp:
         self._engine = engine
         self._task_queue = task_queue
         self._after: UUID | None = None
+        self._rests_until = 0.0
 
     async def round(self, client: Client, quiet_for: timedelta) -> bool:
         """Starts workflows that don't run, tells those that run what they have not heard, lets those of closed bills
         end; whether there may be more."""
+        await asyncio.sleep(max(0.0, self._rests_until - time.monotonic()))
         # Before the bills are read: figures of none may claim a later epoch than theirs.
         epoch = await asyncio.to_thread(epochs.current, self._engine)
-        claim = partial(progress.claim_behind, quiet_for=quiet_for, limit=BATCH, after=self._after)
-        behind = await asyncio.to_thread(claim, self._engine)
+        behind = await self._look(quiet_for)
         is_full = len(behind.bills) == BATCH
         # Before anything can fail: the next round goes on behind these, whatever becomes of them.
-        self._after = behind.bills[-1].id if is_full else None
+        self._after = behind.go_on_after
         try:
             if behind.bills:
                 log.info("telling workflows what they have not heard", count=len(behind.bills))
@@ -65,6 +71,14 @@ class CatchingUp:
         finally:
             await asyncio.to_thread(behind.release)
         return is_full
+
+    async def _look(self, quiet_for: timedelta) -> progress.Behind:
+        claim = partial(progress.claim_behind, quiet_for=quiet_for, limit=BATCH, after=self._after)
+        began = time.monotonic()
+        behind = await asyncio.to_thread(claim, self._engine)
+        ended = time.monotonic()
+        self._rests_until = ended + min(REST_AFTER_A_LOOK * (ended - began), LONGEST_REST_S)
+        return behind
 
     async def _tell_some(self, client: Client, bills: Sequence[Bill], epoch: int) -> None:
         asked = await self._requests_behind(bills)

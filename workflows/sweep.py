@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
 from uuid import UUID, uuid4
@@ -22,7 +23,7 @@ from billing.ledger import closing, events, progress, requests, rollups
 from billing.origin import by_the_system
 from billing.settings import Settings
 from workflows import metrics
-from workflows.catching_up import CatchingUp
+from workflows.catching_up import REST_AFTER_A_LOOK, CatchingUp
 from workflows.telling import translated
 from workflows.watching import Watch
 
@@ -40,6 +41,7 @@ RATES_EVERY_S = 10.0
 BEAT_EVERY_S = 5.0
 COUNT_EVERY_S = 2.0
 LOOK_BEHIND_EVERY_S = 15.0
+LOOK_BEHIND_AT_LEAST_EVERY_S = 600.0
 RECONCILE_EVERY_S = 5.0
 BEHIND_PATIENCE = timedelta(minutes=2)
 AFTER_FAILURE_S = 1.0
@@ -119,8 +121,12 @@ class Sweep:
         counted = await asyncio.to_thread(rollups.follow, self._engine)
         return 0.0 if counted == rollups.BATCH else None
 
-    async def look_behind(self) -> None:
+    async def look_behind(self) -> float:
+        """Asks about every bill that isn't done: the longer that takes, the more seldom."""
+        began_s = time.monotonic()
         await asyncio.to_thread(rollups.look_behind, self._engine, patience=BEHIND_PATIENCE)
+        took_s = time.monotonic() - began_s
+        return max(LOOK_BEHIND_EVERY_S, min(REST_AFTER_A_LOOK * took_s, LOOK_BEHIND_AT_LEAST_EVERY_S))
 
     async def reconcile(self) -> None:
         """Looks whether some more bills and their workflows agree; whichever worker is first does so."""

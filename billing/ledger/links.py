@@ -25,7 +25,7 @@ from billing.ledger.tables.log import EventRow
 from billing.origin import Origin, fingerprint
 
 MOST_LINKS = 50
-_LINKS = ShareLinkRow.__table__
+_LINKS, _EVENTS = ShareLinkRow.__table__, EventRow.__table__
 _CREATED, _REVOKED = 1, 2
 
 
@@ -52,7 +52,8 @@ def create(engine: Engine, origin: Origin, bill_id: UUID) -> tuple[ShareLink, bo
         idempotency.wait_for_twin(connection, origin, "create_link")
         known = idempotency.recall(connection, origin, "create_link", print_, scope_id=bill_id)
         if known:
-            return _link_of(connection.execute(select(_LINKS).where(_LINKS.c.id == known)).one()), True
+            made = select(_LINKS).where(_LINKS.c.bill_id == bill_id, _LINKS.c.id == known)
+            return _link_of(connection.execute(made).one()), True
         read_bill(connection, bill_id)
         _refuse_too_many(connection, bill_id)
         instant = now(connection)
@@ -73,15 +74,15 @@ def _refuse_too_many(connection: Connection, bill_id: UUID) -> None:
 def revoke(engine: Engine, origin: Origin, bill_id: UUID, link_id: UUID) -> ShareLink:
     """From now on the link leads nowhere, for good. Said again, it changes nothing. Raises LinkNotFound."""
     with transaction(engine) as connection:
-        row = connection.execute(
-            select(_LINKS).where(_LINKS.c.id == link_id, _LINKS.c.bill_id == bill_id).with_for_update()
-        ).one_or_none()
+        # By the bill's id too, which is what rows of bills are split or distributed by.
+        this = (_LINKS.c.bill_id == bill_id, _LINKS.c.id == link_id)
+        row = connection.execute(select(_LINKS).where(*this).with_for_update()).one_or_none()
         if row is None:
             raise LinkNotFound
         if row.revoked_at is not None:
             return _link_of(row)
         instant = now(connection)
-        changed = update(ShareLinkRow).where(_LINKS.c.id == link_id).values(revoked_at=instant).returning(_LINKS)
+        changed = update(ShareLinkRow).where(*this).values(revoked_at=instant).returning(_LINKS)
         link = _link_of(connection.execute(changed).one())
         _tell(connection, origin, "link.revoked", link, _REVOKED, instant)
         return link
@@ -106,15 +107,20 @@ _LIVE = "SELECT id, bill_id, created_at, revoked_at FROM share_links WHERE id = 
 
 def of_bill(engine: Engine, bill_id: UUID) -> Sequence[ListedLink]:
     """Those that work first, each kind newest first; of the revoked ones the latest only."""
+    # Not a join: events of a link lie with the link's id, wherever those of its bill are.
     query = (
-        select(_LINKS, EventRow.actor_name)
-        .join(EventRow, (EventRow.subject_id == _LINKS.c.id) & (EventRow.version == _CREATED))
+        select(_LINKS)
         .where(_LINKS.c.bill_id == bill_id)
         .order_by(_LINKS.c.revoked_at.is_not(None), _LINKS.c.id.desc())
         .limit(2 * MOST_LINKS)
     )
     with snapshot(engine) as connection:
-        return [ListedLink(_link_of(row), row.actor_name) for row in connection.execute(query)]
+        found = [_link_of(row) for row in connection.execute(query)]
+        made = select(_EVENTS.c.subject_id, _EVENTS.c.actor_name).where(
+            _EVENTS.c.subject_id.in_([link.id for link in found]), _EVENTS.c.version == _CREATED
+        )
+        makers = {row.subject_id: row.actor_name for row in connection.execute(made)}
+    return [ListedLink(link, makers[link.id]) for link in found]
 
 
 def last_event(engine: Engine, link_id: UUID) -> Event:

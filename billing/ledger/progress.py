@@ -81,21 +81,31 @@ def heard(engine: Engine, bill_id: UUID) -> Heard:
 
 @dataclass(frozen=True, slots=True)
 class Behind:
-    """Bills whose workflows are to be told something; no other worker gets them until they are released."""
+    """Bills whose workflows are to be told something; no other worker gets them until they are released.
+
+    `go_on_after` is where the next look begins; None: at the beginning, since this one came to the end.
+    """
 
     bills: Sequence[Bill]
+    go_on_after: UUID | None
     release: Callable[[], None]
+
+
+# Workflows that one look goes through: some 130 ms of a processor, however many millions there are.
+LOOKED_THROUGH = 100_000
 
 
 def claim_behind(engine: Engine, *, quiet_for: timedelta, limit: int, after: UUID | None = None) -> Behind:
     """Bills whose workflow has not heard their version, or has not finished though they are closed.
 
     Those that changed within `quiet_for` are left to the signals under way; a closed bill has none on the way, and is
-    left for three seconds to the workflow that closed it. In the order of ids, after one.
+    left for three seconds to the workflow that closed it. In the order of ids, after one, and among the next
+    LOOKED_THROUGH that haven't finished.
     """
-    wanted = {"quiet_for": quiet_for, "looked_at": 4 * limit, "after": after or UUID(int=0)}
+    stretch = {"after": after or UUID(int=0), "stretch": LOOKED_THROUGH}
     with snapshot(engine) as connection:
-        found = connection.execute(_BEHIND, wanted).scalars().all()
+        found = connection.execute(_BEHIND, {**stretch, "quiet_for": quiet_for, "most": 4 * limit}).scalars().all()
+        last = connection.execute(_LAST_OF_THE_STRETCH, stretch).scalar_one_or_none()
     with ExitStack() as claim:
         # Advisory locks, so that nobody waits for them: neither those who add nor workflows that record. The
         # transaction reads no table, so that none is kept from being altered for as long as a claim lasts, and ends
@@ -106,17 +116,41 @@ def claim_behind(engine: Engine, *, quiet_for: timedelta, limit: int, after: UUI
             # Somebody else may have told some of them, and released them, since they were found.
             still = connection.execute(_STILL_BEHIND, {"quiet_for": quiet_for, "ids": ids}).scalars().all()
             bills = bills_by_id(connection, still)
-        return Behind(bills, claim.pop_all().close)
+        return Behind(bills, _go_on_after(found, ids, limit, last), claim.pop_all().close)
+
+
+def _go_on_after(found: Sequence[UUID], claimed: Sequence[UUID], limit: int, last: UUID | None) -> UUID | None:
+    if len(claimed) == limit:
+        return max(claimed)
+    return found[-1] if len(found) == 4 * limit else last
 
 
 _IS_BEHIND = """
-    SELECT b.id FROM bills b JOIN bill_workflows w ON w.bill_id = b.id
-    WHERE w.finished_at IS NULL AND (w.heard_version < b.version OR b.status = 'closed')
-      AND b.updated_at < billing_now() - CASE b.status WHEN 'closed' THEN least(:quiet_for, interval '3 seconds')
-                                                      ELSE :quiet_for END
+    (w.heard_version < b.version OR b.status = 'closed')
+    AND b.updated_at < (SELECT billing_now()) - CASE b.status WHEN 'closed' THEN least(:quiet_for, interval '3 seconds')
+                                                              ELSE :quiet_for END
 """
-_BEHIND = text(f"{_IS_BEHIND} AND b.id > :after ORDER BY b.id LIMIT :looked_at")
-_STILL_BEHIND = text(f"{_IS_BEHIND} AND b.id = ANY(CAST(:ids AS uuid[])) ORDER BY b.id")
+# From each workflow to its bill, which LIMIT keeps PostgreSQL from turning around: one that is wedged for a year has
+# all bills that were closed meanwhile between it and the next.
+_BEHIND = text(
+    f"""
+    SELECT w.bill_id FROM (
+        SELECT bill_id, heard_version FROM bill_workflows WHERE finished_at IS NULL AND bill_id > :after
+        ORDER BY bill_id LIMIT :stretch
+    ) w CROSS JOIN LATERAL (SELECT FROM bills b WHERE b.id = w.bill_id AND {_IS_BEHIND} LIMIT 1) b
+    ORDER BY w.bill_id LIMIT :most
+    """  # noqa: S608  constants
+)
+_LAST_OF_THE_STRETCH = text(
+    "SELECT bill_id FROM bill_workflows WHERE finished_at IS NULL AND bill_id > :after"
+    " ORDER BY bill_id OFFSET :stretch - 1 LIMIT 1"
+)
+_STILL_BEHIND = text(
+    f"""
+    SELECT b.id FROM bills b JOIN bill_workflows w ON w.bill_id = b.id
+    WHERE w.finished_at IS NULL AND {_IS_BEHIND} AND b.id = ANY(CAST(:ids AS uuid[])) ORDER BY b.id
+    """  # noqa: S608  constants
+)
 _CLAIM = text(
     """
     SELECT id FROM unnest(CAST(:ids AS uuid[])) AS found(id)

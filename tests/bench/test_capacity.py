@@ -2,12 +2,26 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import pytest
 from click.testing import CliRunner
 
-from bench.capacity import BUSY, Costs, Load, capacity, main, table
+from bench.capacity import (
+    BUSY,
+    ENDED_PER_S,
+    NEWS_PER_S,
+    POOL_SIZE,
+    TIMERS_SPREAD_S,
+    Costs,
+    Load,
+    capacity,
+    main,
+    table,
+)
+from billing.ledger import database
+from workflows import catching_up, messages, news
 
 COSTS = Costs(
     bytes_per_bill={"bills": 600.0, "events": 400.0},
@@ -50,7 +64,8 @@ def test_there_are_processes_enough_and_never_fewer_than_two() -> None:
 
     assert capacity(Load(1), COSTS).web_processes == 2
     assert busy.web_processes * BUSY >= busy.web_cores > (busy.web_processes - 1) * BUSY
-    assert busy.connections == busy.web_processes * 40
+    assert busy.news_processes * 5 >= busy.news_per_s > (busy.news_processes - 1) * 5
+    assert busy.connections == (busy.news_processes + busy.worker_processes) * 40
 
 
 def test_news_that_cover_many_items_cost_temporal_less_and_the_ledger_the_same() -> None:
@@ -59,6 +74,36 @@ def test_news_that_cover_many_items_cost_temporal_less_and_the_ledger_the_same()
     assert merged.news_per_s == pytest.approx(each.news_per_s / 10)
     assert merged.actions_per_s < each.actions_per_s
     assert merged.gb_a_month == each.gb_a_month
+
+
+def test_timers_of_one_end_go_off_before_the_sweep_comes_to_them_when_they_are_many() -> None:
+    """By hand: the sweep of two workers ends 144,000 while timers are spread."""
+    few, many = capacity(Load(1_440), COSTS), capacity(Load(144_000), COSTS)
+
+    assert many.timers_per_s == pytest.approx(80)
+    assert many.timers_temporal_cores == pytest.approx(80 * 0.045)
+    assert many.timers_worker_cores == pytest.approx(80 * 0.029)
+    assert few.woken_first == pytest.approx(0.005, rel=0.01)
+    assert many.woken_first == pytest.approx(1 / math.e)
+    assert many.woken_first == pytest.approx(second_by_second(144_000), abs=0.002)
+    assert capacity(Load(10_000_000), COSTS).woken_first > 0.98
+
+
+def second_by_second(left: float) -> float:
+    """What the formula says, counted."""
+    ending, woken = left, 0.0
+    for second in range(TIMERS_SPREAD_S):
+        left = max(0.0, left - 2 * ENDED_PER_S)
+        going_off = left / (TIMERS_SPREAD_S - second)
+        left, woken = left - going_off, woken + going_off
+    return woken / ending
+
+
+def test_what_is_counted_with_is_what_the_code_has() -> None:
+    assert TIMERS_SPREAD_S == messages.TIMERS_SPREAD_S
+    assert ENDED_PER_S == catching_up.ENDINGS_PER_S
+    assert NEWS_PER_S == news.SIGNALS_PER_S
+    assert POOL_SIZE == database.POOL_SIZE
 
 
 def test_the_table_has_a_column_for_each_size() -> None:

@@ -6,6 +6,8 @@ since they name the rows of tables that are replaced.
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import psycopg
 from psycopg import sql
 
@@ -20,10 +22,20 @@ TABLES = {
     "open_subtotals": "bill_id",
     "events": "subject_id",
     "idempotency_keys": "scope_id",
+    "share_links": "bill_id",
+    "ledger_losses": "bill_id",
 }
+# Tables that name a bill and stay whole: what differs are a few rows, of bills that there aren't and of the ledger as a
+# whole too, and no key of theirs refers to another table.
+WHOLE = {"findings"}
 # Keys that don't have the bill's id in them, and so can't be kept by partitions.
 KEYS_WITHOUT_THE_BILL = {("bills", "number")}
 
+_NAMING_A_BILL = """
+    SELECT c.relname FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid
+    WHERE c.relnamespace = 'public'::regnamespace AND c.relkind = 'r' AND a.attname = 'bill_id' AND NOT a.attisdropped
+    UNION SELECT conrelid::regclass::text FROM pg_constraint WHERE contype = 'f' AND confrelid = 'bills'::regclass
+"""
 _FUNCTIONS = """
     SELECT oid::regprocedure::text, pg_get_functiondef(oid) FROM pg_proc
     WHERE pronamespace = 'public'::regnamespace AND prolang = (SELECT oid FROM pg_language WHERE lanname = 'plpgsql')
@@ -40,6 +52,16 @@ _UNIQUE = """
 """
 
 
+def naming_a_bill(connection: psycopg.Connection) -> set[str]:
+    """Tables with a column for a bill's id, by its name or by what it refers to."""
+    return {table for (table,) in connection.execute(_NAMING_A_BILL).fetchall()}
+
+
+def foreign_keys(connection: psycopg.Connection, tables: Collection[str]) -> list[tuple[str, str, str]]:
+    """Those of these tables and those to them: the table, the key's name, what it says."""
+    return connection.execute(_FOREIGN_KEYS, {"tables": list(tables)}).fetchall()
+
+
 def keys_without_the_bill(connection: psycopg.Connection) -> set[tuple[str, ...]]:
     """Primary and unique keys of the tables of bills that lack the bill's id: the table, then the columns."""
     found = connection.execute(_UNIQUE, {"tables": list(TABLES)}).fetchall()
@@ -49,7 +71,7 @@ def keys_without_the_bill(connection: psycopg.Connection) -> set[tuple[str, ...]
 def partition_by_bill(url: str) -> None:
     with psycopg.connect(url) as connection:
         functions = connection.execute(_FUNCTIONS).fetchall()
-        foreign = connection.execute(_FOREIGN_KEYS, {"tables": list(TABLES)}).fetchall()
+        foreign = foreign_keys(connection, TABLES)
         for table, name, _ in foreign:
             connection.execute(sql.SQL("ALTER TABLE {} DROP CONSTRAINT {}").format(*map(sql.Identifier, (table, name))))
         for name, _ in functions:

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
+from itertools import pairwise
+from typing import cast
+from uuid import UUID
 
 import pytest
 from sqlalchemy import Engine, text
 from temporalio.api.enums.v1 import EventType
-from temporalio.client import WorkflowExecutionStatus
+from temporalio.client import Client, WorkflowExecutionStatus
 
 from billing.bill import Bill
+from billing.errors import Unavailable
 from billing.ledger import bills, closing, line_items, progress, reads
 from billing.ledger.database import transaction
 from billing.origin import Origin
@@ -181,6 +186,77 @@ def test_what_one_worker_tells_another_passes_over(engine: Engine, origin: Origi
     third = claimed(1_000)
     assert ended <= {bill.id for bill in third.bills}
     third.release()
+
+
+def test_one_look_goes_through_a_stretch_and_the_next_goes_on_behind_it(
+    engine: Engine, origin: Origin, open_bill: OpenBill, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(progress, "LOOKED_THROUGH", 3)
+    opened = [open_bill() for _ in range(10)]
+    for bill in opened[:-1]:
+        progress.record_heard(engine, bill.id, bill.version)
+    found: set[UUID] = set()
+    after, looks = None, 0
+    while looks == 0 or after is not None:
+        look = progress.claim_behind(engine, quiet_for=AT_ONCE, limit=1_000, after=after)
+        look.release()
+        assert len(look.bills) <= 3
+        found |= {bill.id for bill in look.bills}
+        after, looks = look.go_on_after, looks + 1
+    assert found & {bill.id for bill in opened} == {opened[-1].id}
+    assert looks >= 4
+
+
+def test_where_more_are_behind_than_are_claimed_the_next_look_goes_on_behind_those(
+    engine: Engine, origin: Origin, open_bill: OpenBill
+) -> None:
+    """Those that another worker has claimed among them."""
+    ended = {closed(engine, origin, open_bill()).id for _ in range(12)}
+    told: set[UUID] = set()
+    claims, after = [progress.claim_behind(engine, quiet_for=AT_ONCE, limit=8)], None
+    told |= {bill.id for bill in claims[0].bills}
+    for _ in range(100):
+        claims.append(progress.claim_behind(engine, quiet_for=AT_ONCE, limit=2, after=after))
+        told |= {bill.id for bill in claims[-1].bills}
+        after = claims[-1].go_on_after
+        if after is None:
+            break
+        claims.pop().release()
+    for claim in claims:
+        claim.release()
+    assert ended <= told
+
+
+def test_a_look_is_paused_for_twenty_times_as_long_as_it_took_and_never_for_long(
+    engine: Engine, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    began: list[float] = []
+
+    def look(_engine: Engine, **_: object) -> progress.Behind:
+        began.append(time.monotonic())
+        time.sleep(0.05)
+        if len(began) == 4:
+            raise Unavailable
+        return progress.Behind([], None, lambda: None)
+
+    monkeypatch.setattr(progress, "claim_behind", look)
+
+    async def scenario() -> None:
+        rounds = CatchingUp(engine, settings.temporal_task_queue)
+        for _ in range(2):
+            assert not await rounds.round(cast("Client", None), AT_ONCE)
+        monkeypatch.setattr(catching_up, "REST_AFTER_A_LOOK", 1_000)
+        monkeypatch.setattr(catching_up, "LONGEST_REST_S", 0.2)
+        for _ in range(3):
+            with suppress(Unavailable):
+                assert not await rounds.round(cast("Client", None), AT_ONCE)
+
+    asyncio.run(scenario())
+    waited = [then - before for before, then in pairwise(began)]
+    assert waited[0] >= 20 * 0.05
+    # After the third the rest is the longest, and after one that failed there is none.
+    assert 0.2 <= waited[2] < 1_000 * 0.05
+    assert waited[3] < 1_000 * 0.05
 
 
 def test_nobody_who_adds_waits_for_a_claim(engine: Engine, origin: Origin, open_bill: OpenBill) -> None:

@@ -65,7 +65,7 @@ def test_back_to_nothing_and_forward_again(whole: str) -> None:
     assert tables > 10
 
 
-@pytest.mark.parametrize("revision", ["0001", "0002", "0003", "0004", "0005"])
+@pytest.mark.parametrize("revision", ["0001", "0002", "0003", "0004", "0005", "0009"])
 def test_back_and_forward_everything_can_be_changed_on(whole: str, origin: Origin, revision: str) -> None:
     linking = keyed(origin)
     with connected(whole) as engine:
@@ -87,6 +87,36 @@ def test_back_and_forward_everything_can_be_changed_on(whole: str, origin: Origi
         assert users.verified(engine, "g@example.com", "") is None
         assert hash_of(engine, guest) is None
         rollups.follow(engine)
+
+
+def test_all_links_are_kept_while_their_key_changes(whole: str, origin: Origin) -> None:
+    with connected(whole) as engine:
+        instant = datetime.now(UTC)
+        opened = [bills.open_bill(engine, origin, n, Period(instant, instant + timedelta(days=30))).bill for n in "ab"]
+        made = [links.create(engine, origin, bill.id)[0] for bill in (*opened, *opened)]
+        links.revoke(engine, origin, made[0].bill_id, made[0].id)
+        before, key = links_of(engine), key_of_links(engine)
+    migrate(whole, "0009", back=True)
+    with connected(whole) as engine:
+        assert links_of(engine) == before
+        assert (key, key_of_links(engine)) == ("PRIMARY KEY (bill_id, id)", "PRIMARY KEY (id)")
+        # The code of today on the tables of before, as while a deployment lasts.
+        assert links.live(engine, made[1].id) == made[1]
+    migrate(whole)
+    with connected(whole) as engine:
+        assert (links_of(engine), key_of_links(engine)) == (before, key)
+        assert links.live(engine, made[1].id) == made[1]
+
+
+def links_of(engine: Engine) -> list[Any]:
+    with engine.connect() as connection:
+        return list(connection.execute(text("SELECT * FROM share_links ORDER BY id")).all())
+
+
+def key_of_links(engine: Engine) -> str:
+    with engine.connect() as connection:
+        named = text("SELECT pg_get_constraintdef(oid) FROM pg_constraint WHERE conname = 'pk_share_links'")
+        return str(connection.execute(named).scalar_one())
 
 
 def change_everything(engine: Engine, origin: Origin, user_id: UUID, bill_id: UUID) -> None:
@@ -145,6 +175,8 @@ def reads_whole(statement: str) -> bool:
         ("CREATE TABLE share_links", "none"),
         ("CREATE TABLE settings", "ix_customers_email"),
         ("ix_bills_number_or_zero", "ix_bills_period_end_id"),
+        ("pk_share_links_to_be", "ix_share_links_id"),
+        ("PRIMARY KEY USING INDEX", "none"),
     ],
 )
 def test_one_that_was_broken_off_can_be_repeated(empty: str, before: str, invalid: str) -> None:

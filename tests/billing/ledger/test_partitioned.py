@@ -14,8 +14,21 @@ from billing.origin import Origin
 from embedded.postgres import Postgres
 from tests.billing.ledger.test_closing import *  # noqa: F403 - the same tests, on other tables
 from tests.billing.ledger.test_line_items import *  # noqa: F403 - likewise
+from tests.billing.ledger.test_links import *  # noqa: F403 - likewise
 from tests.support.ledger import OpenBill, draft
-from tests.support.partitioned import KEYS_WITHOUT_THE_BILL, PARTITIONS, keys_without_the_bill, partition_by_bill
+from tests.support.partitioned import (
+    KEYS_WITHOUT_THE_BILL,
+    PARTITIONS,
+    TABLES,
+    WHOLE,
+    foreign_keys,
+    keys_without_the_bill,
+    naming_a_bill,
+    partition_by_bill,
+)
+
+# What names a bill by another word: the bill itself, and rows that may be of something else.
+BY_ANOTHER_NAME = {"bills", "events", "idempotency_keys"}
 
 # It waits for a time-out, which tables have no part in.
 del test_who_waits_five_seconds_for_a_twin_is_told_so  # noqa: F821 - imported above
@@ -27,6 +40,12 @@ def database_url(postgres: Postgres, new_database: Callable[[], str]) -> Iterato
     partition_by_bill(url)
     yield url
     postgres.drop_database(url.rsplit("/", 1)[1])
+
+
+def test_every_table_that_names_a_bill_is_split_or_known_to_stay_whole(new_database: Callable[[], str]) -> None:
+    with psycopg.connect(new_database()) as connection:
+        assert naming_a_bill(connection) == (set(TABLES) - BY_ANOTHER_NAME) | WHOLE
+        assert foreign_keys(connection, WHOLE) == []
 
 
 def test_every_key_of_the_tables_of_bills_has_the_bills_id_but_its_number(new_database: Callable[[], str]) -> None:
