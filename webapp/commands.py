@@ -21,12 +21,13 @@ from billing.ledger.requests import StoredRequest
 from billing.origin import Origin
 from billing.period import Period
 from billing.rates import RateSnapshot
-from webapp import offered
+from webapp import logs, offered
 from webapp.system import System
 
 
 def open_bill(system: System, origin: Origin, customer_id: str, period: Period) -> Written:
     written = bills.open_bill(system.engine, origin, customer_id, period)
+    logs.about(written.bill.id)
     if not written.replayed:
         system.workflows.opened(written.bill)
     return written

@@ -5,10 +5,12 @@ from __future__ import annotations
 import time
 import traceback
 from collections.abc import Iterator
+from typing import Any
 from uuid import UUID
 
 import structlog
 from flask import Flask, Response, g, request
+from flask.typing import ResponseReturnValue
 from structlog.contextvars import bind_contextvars, clear_contextvars
 
 log = structlog.get_logger(__name__)
@@ -19,8 +21,10 @@ LONGEST_CHAIN = 10
 def log_requests(app: Flask) -> None:
     """Names the route, never the address: addresses may carry what must not be in a log.
 
-    Whatever else is said during a request carries its id, and its bill's.
+    Whatever else is said during a request carries its id; its bill's, from the address or as soon as it is known
+    (`about`); and from the moment that somebody was let in, who that is.
     """
+    _name_callers(app)
 
     @app.before_request
     def start() -> None:
@@ -31,7 +35,6 @@ def log_requests(app: Flask) -> None:
 
     @app.after_request
     def finish(response: Response) -> Response:
-        caller = g.get("caller")
         log.info(
             "request",
             request_id=g.get("request_id"),
@@ -39,9 +42,32 @@ def log_requests(app: Flask) -> None:
             route=request.url_rule.rule if request.url_rule else None,
             status=response.status_code,
             ms=round((time.perf_counter() - g.get("started_s", time.perf_counter())) * 1000, 1),
-            actor=f"{caller.actor.kind}:{caller.actor.id}" if caller else None,
+            actor=_actor(),
         )
         return response
+
+
+def about(bill_id: UUID) -> None:
+    """From here on this request is about the bill, which stands in no address or behind a token."""
+    bind_contextvars(bill_id=str(bill_id))
+
+
+def _name_callers(app: Flask) -> None:
+    """The guard comes after what is done here before each request; who asks is known when the view's turn comes."""
+    dispatch = app.dispatch_request
+
+    def dispatch_for_the_caller(*given: Any) -> ResponseReturnValue:
+        if actor := _actor():
+            bind_contextvars(actor=actor)
+        return dispatch(*given)
+
+    app.dispatch_request = dispatch_for_the_caller  # type: ignore[method-assign]
+
+
+def _actor() -> str | None:
+    """Ids of ours; names are for the event log."""
+    caller = g.get("caller")
+    return f"{caller.actor.kind}:{caller.actor.id}" if caller else None
 
 
 def fault(error: BaseException) -> None:

@@ -1,4 +1,4 @@
-"""What caused a signal, an update or an activity: the ids of a request and of its trace, and nothing else.
+"""What caused a signal, an update or an activity: the ids of a request, of who asked and of the trace; nothing else.
 
 A cause travels in a header of its own beside what Temporal is told. The workflow neither reads nor keeps it as state:
 it hands on what it heard last (workflows/interception.py), so that histories replay with it and without it.
@@ -12,10 +12,11 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from types import MappingProxyType
 
+from structlog.contextvars import get_contextvars
 from temporalio.api.common.v1 import Payload
 from temporalio.converter import PayloadConverter
 
-from billing.logs import bound_request_id
+from billing.origin import ActorKind
 from workflows import tracing
 
 Cause = Mapping[str, str]
@@ -23,9 +24,13 @@ Headers = Mapping[str, Payload]
 
 HEADER = "pave-cause"
 REQUEST_ID = "request_id"
+ACTOR = "actor"
 # What a header from elsewhere may say of us in a log.
 _SANE = re.compile(r"[A-Za-z0-9._:/+=-]{1,100}", re.ASCII)
-_KNOWN = {REQUEST_ID, *tracing.CARRIED}
+# A kind and an id of ours: no name and no address of anybody has this form.
+_SANE_ACTOR = re.compile(rf"({'|'.join(ActorKind)}):[0-9a-f]{{8}}(-[0-9a-f]{{4}}){{3}}-[0-9a-f]{{12}}")
+_BOUND = (REQUEST_ID, ACTOR)
+_KNOWN = {*_BOUND, *tracing.CARRIED}
 
 _NONE: Cause = MappingProxyType({})
 _current: ContextVar[Cause] = ContextVar("cause", default=_NONE)
@@ -33,8 +38,8 @@ _current: ContextVar[Cause] = ContextVar("cause", default=_NONE)
 
 def of_this_request() -> Cause:
     """The cause of whatever is asked of Temporal by who runs here now."""
-    request_id = bound_request_id()
-    return {**({REQUEST_ID: request_id} if request_id else {}), **tracing.carrier()}
+    bound = get_contextvars()
+    return {**_sane({name: bound.get(name) for name in _BOUND}), **tracing.carrier()}
 
 
 @contextmanager
@@ -69,8 +74,13 @@ def read(headers: Headers) -> Cause:
         return _NONE
     if not isinstance(found, dict):
         return _NONE
-    return {name: value for name, value in found.items() if name in _KNOWN and _is_sane(value)}
+    return _sane(found)
 
 
-def _is_sane(value: object) -> bool:
-    return isinstance(value, str) and _SANE.fullmatch(value) is not None
+def _sane(found: Mapping[str, object]) -> dict[str, str]:
+    """Writer and reader hold to it alike: what goes to Temporal is stored there."""
+    return {
+        name: value
+        for name, value in found.items()
+        if name in _KNOWN and isinstance(value, str) and (_SANE_ACTOR if name == ACTOR else _SANE).fullmatch(value)
+    }

@@ -105,8 +105,9 @@ class _Acting(worker.ActivityInboundInterceptor):
         info, cause = activity.info(), causes.read(input.headers)
         workflow_id = info.workflow_id or ""
         bill_id = workflow_id.removeprefix("bill-") if workflow_id.startswith("bill-") else None
+        request_id, actor = cause.get(causes.REQUEST_ID), cause.get(causes.ACTOR)
         with (
-            logs.bound(request_id=cause.get(causes.REQUEST_ID), bill_id=bill_id, activity=info.activity_type),
+            logs.bound(request_id=request_id, actor=actor, bill_id=bill_id, activity=info.activity_type),
             tracing.span(f"activity {info.activity_type}", "server", cause, workflow_id=workflow_id),
         ):
             began = time.perf_counter()

@@ -21,6 +21,7 @@ from billing.errors import BillNotFound
 from billing.ledger import consistency, epochs, progress, reads
 from billing.ledger.consistency import Difference, Kind
 from billing.ledger.epochs import Acknowledged, Epoch
+from workflows import causes
 from workflows.asking import ANSWER_WAIT_S, UNKNOWN, Said, ask
 from workflows.bill import BillWorkflow
 from workflows.messages import BillFigures, figures_of, new_life
@@ -150,7 +151,9 @@ class Reconciler:
             await self._start_anew(await self._figures(suspect.bill.id, epoch))
         else:
             figures = await self._figures(suspect.bill.id, epoch)
-            await tell(self._client, self._task_queue, Notice(figures.bill_id, figures, start=True))
+            await tell(
+                self._client, self._task_queue, Notice(figures.bill_id, figures, start=True, cause=causes.current())
+            )
 
     async def _figures(self, bill_id: UUID, epoch: int) -> BillFigures:
         return figures_of(await asyncio.to_thread(reads.bill, self._engine, bill_id), epoch)

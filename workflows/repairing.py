@@ -13,6 +13,7 @@ from temporalio.client import Client
 from billing.errors import BillNotFound
 from billing.ledger import findings, reads
 from billing.ledger.consistency import Kind
+from workflows import causes
 from workflows.reconciling import MAY_START_ANEW, NEEDS_AN_EPOCH, Looked, Reconciler
 from workflows.watching import note_workflows
 
@@ -25,6 +26,11 @@ async def repair_bill(client: Client, engine: Engine, task_queue: str, bill_id: 
 
     Repeated, it finds nothing to do. Raises what Temporal raises when it is out of reach.
     """
+    with causes.acting_for(causes.of_this_request()):
+        return await _repaired(client, engine, task_queue, bill_id, by)
+
+
+async def _repaired(client: Client, engine: Engine, task_queue: str, bill_id: UUID, by: str) -> bool:
     reconciler = Reconciler(client, engine, task_queue)
     looked = await _look(reconciler, engine, bill_id)
     if any(suspect.kind in NEEDS_AN_EPOCH for suspect in looked.suspects):

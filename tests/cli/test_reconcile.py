@@ -56,16 +56,24 @@ def _worker(settings: Settings, engine: Engine) -> Iterator[None]:
 
 
 @pytest.fixture
-def reconcile(settings: Settings) -> Pave:
-    def reconcile(*arguments: str, wait_s: float = 0, temporal: str = "") -> subprocess.CompletedProcess[str]:
+def pave(settings: Settings) -> Pave:
+    def pave(*arguments: str, temporal: str = "") -> subprocess.CompletedProcess[str]:
         given = {
             "PATH": os.environ["PATH"],
             "DATABASE_URL": settings.database_url,
             "TEMPORAL_ADDRESS": temporal or settings.temporal_address,
             "TEMPORAL_TASK_QUEUE": settings.temporal_task_queue,
         }
-        command = [sys.executable, "-m", "cli.main", "reconcile", "--wait", str(wait_s), *arguments]
+        command = [sys.executable, "-m", "cli.main", *arguments]
         return subprocess.run(command, text=True, capture_output=True, env=given, timeout=100, check=False)
+
+    return pave
+
+
+@pytest.fixture
+def reconcile(pave: Pave) -> Pave:
+    def reconcile(*arguments: str, wait_s: float = 0, temporal: str = "") -> subprocess.CompletedProcess[str]:
+        return pave("reconcile", "--wait", str(wait_s), *arguments, temporal=temporal)
 
     return reconcile
 
@@ -279,7 +287,7 @@ def test_without_temporal_the_rows_are_compared_all_the_same(reconcile: Pave, en
 
 
 def test_a_restored_ledger_outranks_what_workflows_know_and_never_gives_a_number_twice(
-    reconcile: Pave, engine: Engine, origin: Origin, settings: Settings, open_bill: OpenBill
+    pave: Pave, reconcile: Pave, engine: Engine, origin: Origin, settings: Settings, open_bill: OpenBill
 ) -> None:
     bill, other = open_bill(), open_bill()
     closed = close(engine, origin, bill)
@@ -306,8 +314,29 @@ def test_a_restored_ledger_outranks_what_workflows_know_and_never_gives_a_number
     assert "ledger  workflows know of bill numbers up to 1, given are those up to 0\n" in found.stdout
     assert "epoch 1 of the ledger begins\nbill numbers set aside, being given before: 1 to 1\n" in repaired.stdout
     assert (repaired.returncode, again.stdout) == (0, "2 bills compared, 0 differences\n"), repaired.stdout
+    # The list stays, whatever becomes of the bill.
+    (listed,) = [line for line in repaired.stdout.splitlines() if line.startswith(lost)]
+    kept = pave("losses")
+    assert (kept.returncode, kept.stdout) == (0, f"{listed}\n")
     assert close(engine, origin, bill).number == 2
     assert reconcile("--all", "--repair", wait_s=10).returncode == 0
+
+
+def test_numbers_that_are_known_to_be_given_stay_given_and_a_lower_one_changes_nothing(
+    pave: Pave, reconcile: Pave, engine: Engine, origin: Origin, settings: Settings, bill: Bill
+) -> None:
+    """A document with No. 7 has left the house, of which neither the ledger nor any workflow knows."""
+    run_workflow(settings, bill)
+
+    repaired = reconcile("--repair", "--last-number", "7", wait_s=10)
+    lower = reconcile("--repair", "--last-number", "6", wait_s=10)
+
+    begun = "epoch 1 of the ledger begins\nbill numbers set aside, being given before: 1 to 7\n"
+    assert (repaired.returncode, repaired.stdout) == (0, f"{begun}1 bill compared, 0 differences\n"), repaired.stderr
+    assert (lower.returncode, lower.stdout) == (0, "1 bill compared, 0 differences\n")
+    assert close(engine, origin, bill).number == 8
+    nothing_lost = pave("losses")
+    assert (nothing_lost.returncode, nothing_lost.stdout) == (0, "")
 
 
 RESTORED_BILL = """

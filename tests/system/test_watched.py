@@ -15,6 +15,7 @@ import pytest
 from billing.ledger import line_items
 from billing.origin import Origin
 from embedded import ports
+from tests.support.agreement import Staff
 from tests.support.integrator import HUNG, Integrator
 from tests.support.ledger import OpenBill, draft
 from tests.support.otlp_receiver import OtlpReceiver
@@ -101,6 +102,7 @@ def test_the_worker_says_in_whose_request_it_closes(integrator: Integrator, stac
     assert (line["request_id"], line["outcome"]) == ("the-close-of-a-bill", "done")
     asked = _when(lambda: _line(stack.web.child.log, event="request", route=CLOSE, bill_id=bill_id))
     assert (asked["request_id"], asked["actor"].split(":")[0]) == ("the-close-of-a-bill", "api_key")
+    assert line["actor"] == asked["actor"]
     events = integrator.get(f"/bills/{bill_id}/events").json()["data"]
     assert [event["request_id"] for event in events][-2:] == ["the-close-of-a-bill"] * 2
 
@@ -185,6 +187,27 @@ def test_the_worker_serves_its_own_and_the_sdks(integrator: Integrator, metrics_
     assert bill_id not in str(seen.samples)
 
 
+def test_the_running_worker_compares_rows_and_what_differs_is_in_scrapes_and_on_the_page(
+    integrator: Integrator, stack: Stack, staff: Staff, metrics_ports: dict[str, int]
+) -> None:
+    def counted(port: int) -> float:
+        # The next round comes within seconds then, whatever the last one looked at.
+        _execute(stack, "UPDATE reconciler SET due_at = now()")
+        return scrape(port).value("pave_findings", kind="counts") or 0
+
+    bill_id = integrator.opened()
+    _execute(stack, "UPDATE bills SET item_count = 7 WHERE id = %s", bill_id)
+    try:
+        for port in metrics_ports.values():
+            _when(lambda port=port: counted(port) == 1)
+        assert "the bill counts 7" in staff.page("/attention").words
+    finally:
+        _execute(stack, "UPDATE bills SET item_count = 0 WHERE id = %s", bill_id)
+
+    _when(lambda: counted(metrics_ports["worker-metrics"]) == 0)
+    assert scrape(metrics_ports["worker-metrics"]).value("pave_sweep_rounds_total", round="reconcile", outcome="done")
+
+
 def test_runs_that_go_on_as_new_ones_are_counted(
     stack: Stack, origin: Origin, open_bill: OpenBill, metrics_ports: dict[str, int]
 ) -> None:
@@ -225,6 +248,11 @@ def test_what_a_killed_process_counted_stays_and_its_files_serve_the_next(
 
     assert _more(before, after, "pave_requests_total", route="/api/v1/bills", method="POST", status="200") >= 2
     assert {path.stem.rsplit("_", 1)[1] for path in _metrics_files(stack)} == {"0", "1", "2"}
+
+
+def _execute(stack: Stack, statement: str, *given: str) -> None:
+    with stack.engine.begin() as connection:
+        connection.exec_driver_sql(statement, given)
 
 
 def _living(stack: Stack, killed: list[psutil.Process]) -> list[psutil.Process]:

@@ -1,4 +1,4 @@
-"""TLS towards Temporal: whom we trust, and who we say that we are."""
+"""The way to Temporal: whom we trust, who we say that we are, and the API key."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import ssl
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,25 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from billing.settings import Settings, SettingsInvalid, TemporalTls
 from workflows.connection import connect
+
+# Of letters whose codes stand below.
+API_KEY = "area"
+# HPACK's codes of these characters (RFC 7541, appendix B): values of headers are written in them.
+HUFFMAN = {" ": "010100", "B": "1011101", "a": "00011", "e": "00101", "r": "101100"}
+TLS_HANDSHAKE = b"\x16"
+PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+HEADERS = 1
+NO_SETTINGS = bytes.fromhex("000000 04 00 00000000")
+HEARD_FOR_S = 10
+
+
+@dataclass
+class Visit:
+    """What a server saw of one connection: how it began, the name that was shown in greeting, and what was said."""
+
+    opening: bytes
+    name: str | None = None
+    said: bytes = b""
 
 
 @pytest.fixture(scope="module")
@@ -52,14 +72,30 @@ def test_a_server_that_asks_who_we_are_is_told(certificate: tuple[Path, Path]) -
     with _server(cert_file, key_file) as (address, greeted):
         _try_to_connect(address, TemporalTls(str(cert_file), str(cert_file), str(key_file)))
 
-    assert greeted[0] == "worker-1"
+    assert greeted[0].name == "worker-1"
 
 
 def test_a_server_whom_nobody_vouches_for_is_told_nothing(certificate: tuple[Path, Path]) -> None:
     with _server(*certificate) as (address, greeted):
         _try_to_connect(address, TemporalTls())
 
-    assert not [name for name in greeted if name]
+    assert not [visit for visit in greeted if visit.name]
+
+
+def test_the_api_key_is_said_to_a_server_that_somebody_vouches_for(certificate: tuple[Path, Path]) -> None:
+    cert_file, key_file = certificate
+    with _server(cert_file, key_file) as (address, greeted):
+        _try_to_connect(address, TemporalTls(str(cert_file), str(cert_file), str(key_file)), API_KEY)
+
+    assert _compressed(f"Bearer {API_KEY}") in greeted[0].said
+
+
+def test_the_api_key_alone_turns_tls_on_and_is_said_to_no_other_server(certificate: tuple[Path, Path]) -> None:
+    with _server(*certificate) as (address, greeted):
+        _try_to_connect(address, None, API_KEY)
+
+    assert greeted
+    assert all((visit.opening, visit.said) == (TLS_HANDSHAKE, b"") for visit in greeted)
 
 
 def test_a_certificate_without_its_key_is_refused() -> None:
@@ -80,33 +116,42 @@ def test_tls_is_on_when_anything_asks_for_it(environment: dict[str, str], expect
     assert TemporalTls.from_environment(environment) == expected
 
 
-def _try_to_connect(address: str, tls: TemporalTls) -> None:
+def _try_to_connect(address: str, tls: TemporalTls | None, api_key: str | None = None) -> None:
     """What answers is no Temporal, so it fails in any case."""
+    settings = Settings("postgresql://nowhere", address, temporal_tls=tls, temporal_api_key=api_key)
 
     async def trying() -> None:
         with pytest.raises(RuntimeError):
-            await asyncio.wait_for(connect(Settings("postgresql://nowhere", address, temporal_tls=tls)), 30)
+            await asyncio.wait_for(connect(settings), 30)
 
     asyncio.run(trying())
 
 
+def _compressed(header: str) -> bytes:
+    bits = "".join(HUFFMAN[character] for character in header)
+    bits += "1" * (-len(bits) % 8)
+    return int(bits, 2).to_bytes(len(bits) // 8, "big")
+
+
 @contextmanager
-def _server(cert_file: Path, key_file: Path) -> Iterator[tuple[str, list[str | None]]]:
-    """Greets whoever comes, notes by which name it came, None when the greeting failed, and hangs up."""
+def _server(cert_file: Path, key_file: Path) -> Iterator[tuple[str, list[Visit]]]:
+    """Greets whoever comes, hears the first call, and hangs up."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(cert_file, key_file)
     context.load_verify_locations(cert_file)
     context.verify_mode = ssl.CERT_REQUIRED
     context.set_alpn_protocols(["h2"])
-    greeted: list[str | None] = []
+    greeted: list[Visit] = []
 
     def greet(listener: socket.socket) -> None:
         with suppress(OSError):
             while True:
                 connection, _ = listener.accept()
-                connection.settimeout(10)
+                connection.settimeout(HEARD_FOR_S)
                 with connection:
-                    greeted.append(_name_of(connection, context))
+                    greeted.append(visit := Visit(connection.recv(1, socket.MSG_PEEK)))
+                    with suppress(OSError):
+                        _hear(visit, connection, context)
 
     with socket.create_server(("127.0.0.1", 0)) as listener:
         thread = threading.Thread(target=greet, args=(listener,), daemon=True)
@@ -116,10 +161,21 @@ def _server(cert_file: Path, key_file: Path) -> Iterator[tuple[str, list[str | N
     thread.join(10)
 
 
-def _name_of(connection: socket.socket, context: ssl.SSLContext) -> str | None:
-    try:
-        with context.wrap_socket(connection, server_side=True) as secured:
-            subject = secured.getpeercert() or {}
-            return dict(part[0] for part in subject["subject"])["commonName"]
-    except OSError:
-        return None
+def _hear(visit: Visit, connection: socket.socket, context: ssl.SSLContext) -> None:
+    with context.wrap_socket(connection, server_side=True) as secured:
+        subject = secured.getpeercert() or {}
+        visit.name = dict(part[0] for part in subject["subject"])["commonName"]
+        secured.sendall(NO_SETTINGS)
+        while not _has_headers(visit.said) and (more := secured.recv(65536)):
+            visit.said += more
+
+
+def _has_headers(said: bytes) -> bool:
+    """Whether a frame with the headers of a call has come, whole (RFC 9113, 4.1)."""
+    at = len(PREFACE)
+    while len(said) >= at + 9:
+        size, kind = int.from_bytes(said[at : at + 3], "big"), said[at + 3]
+        at += 9 + size
+        if kind == HEADERS:
+            return len(said) >= at
+    return False

@@ -3,28 +3,38 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from types import SimpleNamespace
+from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
 from sqlalchemy import Engine, text
+from temporalio import activity
 from temporalio.client import Client
+from temporalio.exceptions import ApplicationError
+from temporalio.worker import Worker
 
 from billing.bill import Bill
 from billing.ledger import epochs, findings, line_items, progress
-from billing.ledger.consistency import Kind
+from billing.ledger.consistency import OF_WORKFLOWS, Kind
 from billing.ledger.database import transaction
 from billing.origin import Origin
 from billing.settings import Settings
 from tests.support.ledger import OpenBill, draft
 from tests.workflows.conftest import BillHandle, serving, state_when
-from workflows import reconciling, watching
+from tests.workflows.upgraded import Unguarded, announce
+from workflows import asking, reconciling, watching
+from workflows.activities import BillActivities
 from workflows.asking import Said, ask
+from workflows.bill import BillWorkflow
+from workflows.connection import connect
 from workflows.explanations import EXPLANATIONS
-from workflows.messages import figures_of
-from workflows.reconciling import Reconciler
+from workflows.messages import BillFigures, Heard, figures_of
+from workflows.reconciling import REPAIRABLE, Reconciler
 from workflows.repairing import repair_bill
 from workflows.telling import start
 from workflows.watching import Watch
@@ -102,6 +112,128 @@ def test_a_stuck_workflow_is_named_with_its_cause_and_started_anew_while_all_oth
             assert progress.heard(engine, bad.id).version == added.version
 
     asyncio.run(scenario())
+
+
+@pytest.fixture
+def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that doesn't answer isn't waited for as long. One that is merely slow is silent for a round then."""
+    monkeypatch.setattr(asking, "ANSWER_WAIT_S", 2.0)
+
+
+@pytest.mark.usefixtures("hurried")
+def test_a_workflow_that_does_not_fit_changed_code_is_named_with_its_cause_and_started_anew(
+    engine: Engine, origin: Origin, settings: Settings, open_bill: OpenBill
+) -> None:
+    async def scenario() -> None:
+        past_the_change, before_it = open_bill(), open_bill()
+        async with serving(settings, engine) as client:
+            handle = await running(client, settings, past_the_change)
+            other = await running(client, settings, before_it)
+            # It is told that the end lies ahead, and lives on with that in its history.
+            assert (await handle.execute_update(BillWorkflow.close)).status == "open"
+        async with serving_other(settings, [Unguarded], [*BillActivities(engine, samples=True).all(), announce]):
+            added = line_items.add(engine, origin, past_the_change.id, draft())[0]
+            await handle.signal("accrued", figures_of(added))
+            await found_to_be(Kind.WEDGED, past_the_change, settings, engine, client)
+            (finding,) = findings.still_open(engine, after=None, limit=10)
+            assert "ondetermini" in finding.cause, finding.cause
+            newest = line_items.add(engine, origin, before_it.id, draft())[0]
+            await other.signal("accrued", figures_of(newest))
+            await state_when(other, lambda state: state.recorded_version == newest.version)
+
+            assert await repair_bill(client, engine, settings.temporal_task_queue, past_the_change.id, "ann")
+
+            await nothing_is_found(settings, engine, client)
+            assert progress.heard(engine, past_the_change.id).version == added.version
+
+    asyncio.run(scenario())
+
+
+def test_an_activity_that_keeps_failing_is_named_with_its_cause_until_it_works(
+    engine: Engine, settings: Settings, open_bill: OpenBill, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(asking, "FAILING_FROM_ATTEMPT", 3)
+    is_full = True
+
+    @activity.defn(name="record_heard")
+    def recording(heard: Heard) -> BillFigures | None:
+        if is_full:
+            raise ApplicationError("the disk is full")
+        return BillActivities(engine, samples=True).record_heard(heard)
+
+    async def scenario() -> None:
+        nonlocal is_full
+        bill = open_bill()
+        async with serving_other(settings, [BillWorkflow], [recording]) as client:
+            await start(client, settings.temporal_task_queue, figures_of(bill))
+            await found_to_be(Kind.FAILING, bill, settings, engine, client)
+            (finding,) = findings.still_open(engine, after=None, limit=10)
+            assert "its activity record_heard has failed" in finding.cause
+            assert "the disk is full" in finding.cause
+            is_full = False
+            await nothing_is_found(settings, engine, client)
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.usefixtures("hurried")
+def test_a_workflow_that_nobody_serves_is_silent_while_others_answer_and_is_started_where_it_is_served(
+    engine: Engine, settings: Settings, open_bill: OpenBill
+) -> None:
+    async def scenario() -> None:
+        unserved, served = open_bill(), open_bill()
+        async with serving(settings, engine) as client:
+            await running(client, settings, served)
+            await start(client, f"nobody-{uuid4().hex}", figures_of(unserved))
+            await found_to_be(Kind.SILENT, unserved, settings, engine, client)
+
+            assert await repair_bill(client, engine, settings.temporal_task_queue, unserved.id, "ann")
+
+            await nothing_is_found(settings, engine, client)
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.usefixtures("hurried")
+def test_where_no_workflow_answers_it_is_the_worker_and_no_bill_is_blamed(
+    engine: Engine, settings: Settings, open_bill: OpenBill
+) -> None:
+    async def scenario() -> None:
+        client = await connect(settings)
+        for bill in (open_bill(), open_bill()):
+            await start(client, settings.temporal_task_queue, figures_of(bill))
+        assert await looked(settings, engine, client) == {}
+
+    asyncio.run(scenario())
+
+
+async def found_to_be(kind: Kind, bill: Bill, settings: Settings, engine: Engine, client: Client) -> None:
+    """In one of the next rounds, and no other bill with it."""
+    async with asyncio.timeout(60):
+        while await looked(settings, engine, client) != {bill.id: {kind}}:
+            await asyncio.sleep(0.3)
+
+
+async def nothing_is_found(settings: Settings, engine: Engine, client: Client) -> None:
+    """In one of the next rounds."""
+    async with asyncio.timeout(60):
+        while await looked(settings, engine, client):
+            await asyncio.sleep(0.3)
+
+
+@asynccontextmanager
+async def serving_other(settings: Settings, workflows: list[type], activities: list[Any]) -> AsyncIterator[Client]:
+    """As `serving`, with other code."""
+    client = await connect(settings)
+    with ThreadPoolExecutor(4) as executor:
+        async with Worker(
+            client,
+            task_queue=settings.temporal_task_queue,
+            workflows=workflows,
+            activities=activities,
+            activity_executor=executor,
+        ):
+            yield client
 
 
 def test_a_workflow_that_follows_a_busy_bill_is_not_found_behind(
@@ -278,6 +410,13 @@ def test_a_late_record_of_a_ledger_that_is_gone_changes_nothing(
 
 def test_every_kind_of_difference_is_explained() -> None:
     assert EXPLANATIONS.keys() == set(Kind)
+
+
+def test_every_difference_of_a_workflow_can_be_repaired_and_none_of_what_is_stored() -> None:
+    """docs/operations.md says what to do about the others."""
+    repairable = {kind for kind, explanation in EXPLANATIONS.items() if explanation.repair}
+
+    assert repairable == {*OF_WORKFLOWS, Kind.NO_BILL} == REPAIRABLE
 
 
 def test_a_wish_that_the_restored_ledger_does_not_know_is_asked_for_once(

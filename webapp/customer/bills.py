@@ -9,6 +9,7 @@ from flask.typing import ResponseReturnValue
 
 from billing.ledger import links, seller
 from billing.ledger.links import ShareLink
+from webapp import logs
 from webapp.customer.blueprint import NOTICES, customer, notice, render
 from webapp.customer.followed import CustomerView
 from webapp.customer.showing import LINES_A_PAGE, context
@@ -115,7 +116,9 @@ def _link(token: str) -> ShareLink:
     """Raises LinkNotFound. Nothing is looked up for a token that we haven't made."""
     here = system()
     link_id = link_id_of(here.config.secret_key, token)
-    return links.live(here.engine, link_id)
+    link = links.live(here.engine, link_id)
+    logs.about(link.bill_id)
+    return link
 
 
 def _document(link: ShareLink) -> Document:

@@ -14,6 +14,7 @@ from billing.bill import Bill
 from billing.identifiers import parse_id
 from billing.ledger import closing, findings, reads
 from billing.ledger.findings import Finding, FindingNotFound
+from webapp import logs
 from webapp.attention import Concern
 from webapp.identity.access import allow
 from webapp.identity.caller import origin
@@ -142,4 +143,7 @@ def close_what_is_due() -> ResponseReturnValue:
 
 
 def _finding(finding_id: str) -> Finding:
-    return findings.by_id(system().engine, parse_id(finding_id, FindingNotFound))
+    finding = findings.by_id(system().engine, parse_id(finding_id, FindingNotFound))
+    if finding.bill_id is not None:
+        logs.about(finding.bill_id)
+    return finding
