@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from flask import Flask, Request
 from flask.sessions import SecureCookieSessionInterface, SessionMixin
@@ -18,6 +20,7 @@ from billing.logs import configure as configure_logging
 from webapp import headers, health, logs, metrics, spans, uploads
 from webapp.api.blueprint import PATH
 from webapp.api.errors import answer_unroutable
+from webapp.api.recent_items import RecentItems
 from webapp.api.routes import api
 from webapp.assets import assets
 from webapp.config import Config
@@ -38,6 +41,14 @@ db = SQLAlchemy(model_class=Base)
 csrf = CSRFProtect()
 
 
+class Application(Flask):
+    """Flask, without what it does for coroutines."""
+
+    def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
+        """No view and no layer here is one; Flask would look at a dozen functions in every request."""
+        return func
+
+
 class PagesSessions(SecureCookieSessionInterface):
     """The API has keys and the customer's page an address; neither has cookies, read or set."""
 
@@ -50,7 +61,7 @@ class PagesSessions(SecureCookieSessionInterface):
 def create_app(config: Config | None = None) -> Flask:
     """Connects to nothing; raises SettingsInvalid, or AccessUndeclared for a route that says nothing."""
     config = config or Config.from_environment()
-    app = Flask(__name__, template_folder=str(PROJECT / "templates"), static_folder=str(PROJECT / "static"))
+    app = Application(__name__, template_folder=str(PROJECT / "templates"), static_folder=str(PROJECT / "static"))
     app.config.from_mapping(_flask_config(config))
     app.url_map.merge_slashes = False
     app.session_interface = PagesSessions()
@@ -60,6 +71,7 @@ def create_app(config: Config | None = None) -> Flask:
     with app.app_context():
         system = System(config, db.engine)
     app.extensions["pave"] = system
+    app.extensions["recent_items"] = RecentItems()
     system.app = app
     app.extensions["oidc"] = Provider(app, config.oidc) if config.oidc else None
     _add_layers(app, system)
@@ -91,6 +103,7 @@ def _add_layers(app: Flask, system: System) -> None:
         api=api_keys.Doorkeeper(system.engine).authenticate,
         pages=partial(sessions.authenticate, system.engine, system.config.require_totp),
     )
+    logs.name_callers(app)
     uploads.admit(app)
     Htmx(app)
     csrf.init_app(app)

@@ -9,6 +9,7 @@ from billing import money
 from billing.clock import rfc3339
 
 MINUS = "\N{MINUS SIGN}"
+MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 MINUTE_S, HOUR_S, DAY_S = 60, 3_600, 86_400
 
 
@@ -32,18 +33,19 @@ def grouped(text: str, amount: Decimal) -> str:
 def instant(moment: datetime) -> str:
     """1 Dec 2026, 00:00 in UTC, which stands beside it; seconds and less only where there are any."""
     moment = moment.astimezone(UTC)
-    return f"{moment.day} {moment:%b %Y, %H:%M}{_seconds(moment)}"
+    return f"{_day(moment)} {moment.year}, {_time(moment)}{_seconds(moment)}"
 
 
 def minute(moment: datetime) -> str:
     """As `instant`, cut to the minute: for when something happened. The exact instant is in the tooltip."""
-    return instant(moment.replace(second=0, microsecond=0))
+    moment = moment.astimezone(UTC)
+    return f"{_day(moment)} {moment.year}, {_time(moment)}"
 
 
 def day_minute(moment: datetime) -> str:
     """22 Nov, 18:09: where the year is plain from what stands around it."""
     moment = moment.astimezone(UTC)
-    return f"{moment.day} {moment:%b, %H:%M}"
+    return f"{_day(moment)}, {_time(moment)}"
 
 
 def input_instant(moment: datetime) -> str:
@@ -60,6 +62,15 @@ def duration(length: timedelta) -> str:
     if seconds >= HOUR_S:
         return f"{seconds // HOUR_S} h {seconds % HOUR_S // MINUTE_S} min"
     return f"{seconds // MINUTE_S} min" if seconds >= MINUTE_S else "under a minute"
+
+
+def _day(moment: datetime) -> str:
+    """In English: strftime has the locale's months, and takes three times as long, which rows of long tables show."""
+    return f"{moment.day} {MONTHS[moment.month - 1]}"
+
+
+def _time(moment: datetime) -> str:
+    return f"{moment.hour:02}:{moment.minute:02}"
 
 
 def _seconds(moment: datetime) -> str:

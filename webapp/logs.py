@@ -5,12 +5,10 @@ from __future__ import annotations
 import time
 import traceback
 from collections.abc import Iterator
-from typing import Any
 from uuid import UUID
 
 import structlog
 from flask import Flask, Response, g, request
-from flask.typing import ResponseReturnValue
 from structlog.contextvars import bind_contextvars, clear_contextvars
 
 log = structlog.get_logger(__name__)
@@ -22,9 +20,8 @@ def log_requests(app: Flask) -> None:
     """Names the route, never the address: addresses may carry what must not be in a log.
 
     Whatever else is said during a request carries its id; its bill's, from the address or as soon as it is known
-    (`about`); and from the moment that somebody was let in, who that is.
+    (`about`).
     """
-    _name_callers(app)
 
     @app.before_request
     def start() -> None:
@@ -52,16 +49,13 @@ def about(bill_id: UUID) -> None:
     bind_contextvars(bill_id=str(bill_id))
 
 
-def _name_callers(app: Flask) -> None:
-    """The guard comes after what is done here before each request; who asks is known when the view's turn comes."""
-    dispatch = app.dispatch_request
+def name_callers(app: Flask) -> None:
+    """From here on, what is said carries who asks. Behind the guard: before it nobody is known."""
 
-    def dispatch_for_the_caller(*given: Any) -> ResponseReturnValue:
+    @app.before_request
+    def name() -> None:
         if actor := _actor():
             bind_contextvars(actor=actor)
-        return dispatch(*given)
-
-    app.dispatch_request = dispatch_for_the_caller  # type: ignore[method-assign]
 
 
 def _actor() -> str | None:

@@ -18,6 +18,9 @@ TITLE = "1: Single add over HTTP, on different bills"
 BILLS_OF_A_CLIENT = {1: 64, 16: 4}
 SLOWEST_P50 = at_most(1.5)
 LOWEST_THROUGHPUT = at_least(0.6)
+# What an item needs beside the floor's work is listed there in microseconds, and adds up to the difference.
+SLOWEST_INSTEAD, LOWEST_INSTEAD = at_most(2), at_least(0.45)
+WHY = "docs/decisions/0013"
 
 
 def measure(stack: Stack, plan: Plan) -> list[Figure]:
@@ -28,8 +31,17 @@ def measure(stack: Stack, plan: Plan) -> list[Figure]:
         in_turns([ours, floor], plan.rounds(5))
         with_clients = partial("{}: {}".format, counted(clients))
         found += [
-            compared(with_clients("p50"), ours, floor, p50, "ms", SLOWEST_P50),
-            compared(with_clients("throughput"), ours, floor, per_second, "items/s", LOWEST_THROUGHPUT),
+            compared(with_clients("p50"), ours, floor, p50, "ms", SLOWEST_P50, instead=SLOWEST_INSTEAD, why=WHY),
+            compared(
+                with_clients("throughput"),
+                ours,
+                floor,
+                per_second,
+                "items/s",
+                LOWEST_THROUGHPUT,
+                instead=LOWEST_INSTEAD,
+                why=WHY,
+            ),
             compared(with_clients("p99"), ours, floor, p99, "ms"),
         ]
         shares = ", ".join(f"{way.name} {max(one.cpu_share for one in way.rounds):.2f}" for way in (ours, floor))

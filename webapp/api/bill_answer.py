@@ -60,5 +60,5 @@ def older_items_cursor(bill: Bill, first_shown: int) -> str | None:
 
 def recent_items() -> RecentItems:
     """One per process and application."""
-    kept: RecentItems = current_app.extensions.setdefault("recent_items", RecentItems())
+    kept: RecentItems = current_app.extensions["recent_items"]
     return kept

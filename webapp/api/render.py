@@ -59,19 +59,19 @@ def _bill(read: ReadBill) -> dict[str, Any]:
         "updated_at": rfc3339(bill.updated_at),
     }
     value.update(_closing(bill))
-    payables = read.payables
+    rates = rates_in_use(read.rates)
     value["total"] = {
         "by_currency": {code: money.plain(amount) for code, amount in bill.subtotals},
-        "converted": {conversion.to.code: _conversion(conversion) for conversion in read.conversions},
+        "converted": {conversion.to.code: _conversion(conversion, rates) for conversion in read.conversions},
     }
     value["payable"] = {
         payable.currency.code: {
             "amount": money.plain_minor(payable.amount, payable.currency),
             "rounding": money.plain(payable.rounding),
         }
-        for payable in payables
+        for payable in read.payables
     }
-    value["rates"] = rates_in_use(read.rates)
+    value["rates"] = rates
     return value
 
 
@@ -95,13 +95,12 @@ def _closing(bill: Bill) -> dict[str, Any]:
     return value
 
 
-def _conversion(conversion: Conversion) -> dict[str, Any]:
-    snapshot = conversion.snapshot
-    provider_time = rfc3339(snapshot.provider_time) if snapshot else None
+def _conversion(conversion: Conversion, rates: Mapping[str, Any]) -> dict[str, Any]:
+    """`rates` are those it used, as they are told: with their instant."""
     if conversion.amount is None:
         return {"amount": None, "reason": conversion.reason, "missing": list(conversion.missing)}
     amount = money.plain_minor(conversion.amount, conversion.to)
-    return {"amount": amount, "rate_updated_at": provider_time}
+    return {"amount": amount, "rate_updated_at": rates.get("updated_at")}
 
 
 def rates_in_use(rates: RatesInUse) -> dict[str, Any]:

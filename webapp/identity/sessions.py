@@ -16,7 +16,7 @@ from flask import session
 from sqlalchemy import Engine, delete, insert, select, text
 
 from billing.errors import NotFound
-from billing.ledger.database import rows, single_statement, transaction
+from billing.ledger.database import one_row, rows, transaction
 from billing.origin import Actor, ActorKind
 from webapp.identity.caller import Caller
 from webapp.identity.roles import Role
@@ -106,6 +106,8 @@ _LOOK_UP = """
       AND s.expires_at > clock_timestamp() AND s.last_seen_at > clock_timestamp() - %s
 """
 
+_SIGHTED = "UPDATE sessions SET last_seen_at = clock_timestamp() WHERE token_hash = %s RETURNING id"
+
 
 def authenticate(
     engine: Engine, require_totp: RequireTotp = RequireTotp.NOBODY, *, is_sighting: bool = True
@@ -117,14 +119,11 @@ def authenticate(
     hashed = _own_hash()
     if hashed is None:
         return None
-    with single_statement(engine) as connection:
-        user = connection.exec_driver_sql(_LOOK_UP, (hashed, False, IDLE)).one_or_none()
-        if user is None:
-            return None
-        if is_sighting and user.sighting_unrecorded:
-            connection.exec_driver_sql(
-                "UPDATE sessions SET last_seen_at = clock_timestamp() WHERE token_hash = %s", (hashed,)
-            )
+    user = one_row(engine, _LOOK_UP, (hashed, False, IDLE))
+    if user is None:
+        return None
+    if is_sighting and user.sighting_unrecorded:
+        rows(engine, _SIGHTED, (hashed,))
     role = Role(user.role)
     must_enrol = user.method == Method.PASSWORD and not user.has_factor and require_totp.concerns(role)
     actor = Actor(ActorKind.USER, str(user.id), user.email)
@@ -148,8 +147,7 @@ def halfway(engine: Engine) -> Caller | None:
     hashed = _own_hash()
     if hashed is None:
         return None
-    with single_statement(engine) as connection:
-        user = connection.exec_driver_sql(_LOOK_UP, (hashed, True, HALFWAY)).one_or_none()
+    user = one_row(engine, _LOOK_UP, (hashed, True, HALFWAY))
     return user and Caller(user.id, Actor(ActorKind.USER, str(user.id), user.email), Role(user.role))
 
 
@@ -158,11 +156,10 @@ def last_user(engine: Engine) -> str | None:
     hashed = _own_hash()
     if hashed is None:
         return None
-    with single_statement(engine) as connection:
-        last: str | None = connection.exec_driver_sql(
-            "SELECT u.email FROM sessions s JOIN users u ON u.id = s.user_id WHERE s.token_hash = %s", (hashed,)
-        ).scalar_one_or_none()
-    return last
+    last = one_row(
+        engine, "SELECT u.email FROM sessions s JOIN users u ON u.id = s.user_id WHERE s.token_hash = %s", (hashed,)
+    )
+    return last and str(last.email)
 
 
 def of_user(engine: Engine, user_id: UUID, *, this: UUID | None) -> Sequence[Session]:

@@ -6,8 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from flask import url_for
-
 from billing.bill import Bill, BillStatus
 from billing.clock import parse_instant, rfc3339
 from billing.errors import BillNotFound, InvalidArgument, UnsupportedCurrency
@@ -15,6 +13,7 @@ from billing.identifiers import parse_id
 from billing.ledger.bill_list import NEWEST_FIRST, BillFilter, Order, Place, SortKey
 from billing.rates import Conversion
 from webapp import queries
+from webapp.pages.addresses import address
 from webapp.pages.forms import Form
 from webapp.pages.inputs import day_after, day_start
 from webapp.system import System
@@ -98,7 +97,7 @@ def read(system: System, arguments: Mapping[str, str], *, workbench: bool = Fals
         chips=[_chip(chosen, name, order) for name in CHIPS if name in chosen],
         address=_address(chosen, order),
         next_address=_address(chosen, order, after=next_place) if next_place else None,
-        export_address=url_for("pages.export_bills", **chosen),
+        export_address=address("pages.export_bills", **chosen),
         reporting_currency=reporting,
         currencies=system.supported_currencies,
         statuses=list(BillStatus),
@@ -170,7 +169,7 @@ def _chip(chosen: Mapping[str, str], name: str, order: Order) -> Chip:
 
 def _address(chosen: Mapping[str, str], order: Order, *, after: str | None = None) -> str:
     sort = None if order == NEWEST_FIRST else _sort(order)
-    return url_for("pages.list_bills", **chosen, sort=sort, after=after)
+    return address("pages.list_bills", **chosen, sort=sort, after=after)
 
 
 def _place(text: str, order: Order) -> Place:

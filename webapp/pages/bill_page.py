@@ -7,17 +7,9 @@ from uuid import UUID
 
 from flask import Response, request, url_for
 
-from webapp import queries
 from webapp.pages.forms import Form
 from webapp.pages.rendering import render
-from webapp.pages.shown import (
-    ITEMS_SHOWN,
-    offered_currencies,
-    shown_bill,
-    shown_events,
-    shown_items,
-    shown_search,
-)
+from webapp.pages.shown import offered_currencies, opened, shown_bill, shown_search
 from webapp.system import system
 
 
@@ -33,21 +25,21 @@ def bill_page(
     """`before` a position: older items, or older ones of the `search`. `added`: that of the item just added."""
     searched = shown_search(system(), bill_id, search, before=before)
     before = None if searched.text else before
-    bill, items = queries.bill_with_items(system(), bill_id, limit=ITEMS_SHOWN, before=before)
-    shown = shown_bill(system(), bill, currency)
-    events, older_events = shown_events(system(), bill)
-    form = form or blank_line_item(items[-1].currency if items else shown.totals.conversion.to.code)
+    found = opened(system(), bill_id, before=before, fresh_after=added - 1 if added else None)
+    bill, items = found.bill, found.items
+    shown = shown_bill(system(), bill, currency, links=found.links)
+    form = form or blank_line_item(items[0].item.currency if items else shown.totals.conversion.to.code)
     return render(
         "bills/show.html",
         status=form.status,
         shown=shown,
         form=form,
         currencies=offered_currencies(system(), bill),
-        items=shown_items(system(), items, fresh_after=added - 1 if added else None),
-        oldest=items[0].position if items else 0,
+        items=items,
+        oldest=items[-1].item.position if items else 0,
         search=searched,
-        events=events,
-        older_events=older_events,
+        events=found.events,
+        older_events=found.older_events,
         is_newest_page=before is None,
         focus=added is not None,
         offered=system().supported_currencies,

@@ -15,7 +15,7 @@ from flask import Response, request
 from flask.typing import ResponseReturnValue
 
 from billing.bill import Bill, LineItem
-from billing.ledger import timeline
+from billing.ledger import following, timeline
 from billing.ledger.events import Event
 from billing.ledger.following import Additions
 from billing.ledger.timeline import Place
@@ -31,8 +31,8 @@ from webapp.pages.shown import (
     EVENTS_SHOWN,
     ITEMS_SHOWN,
     ShownBill,
-    ShownItem,
     reversed_items,
+    shown_additions,
     shown_bill,
     shown_events,
     shown_items,
@@ -74,7 +74,7 @@ def show_changes(bill_id: str) -> ResponseReturnValue:
     state, bill_uuid = PageState.of_request(), parse_bill_id(bill_id)
     if _is_seen(system(), bill_uuid, state):
         return Response(status=204)
-    return render("bills/changes.html", **changes(system(), queries.bill(system(), bill_uuid), state))
+    return render("bills/changes.html", **changes_since(system(), bill_uuid, state))
 
 
 def _is_seen(system: System, bill_id: UUID, state: PageState) -> bool:
@@ -83,8 +83,19 @@ def _is_seen(system: System, bill_id: UUID, state: PageState) -> bool:
     return state.seen == seen_of(standing, queries.current_rates(system), state.currency or "")
 
 
+def changes_since(system: System, bill_id: UUID, state: PageState) -> dict[str, Any]:
+    """For `bills/changes.html` and `line_items/added.html`: the page has all of it after the swap, nothing twice.
+
+    Mostly lines were added and nothing else, which is read in one round trip. Raises BillNotFound.
+    """
+    found = following.additions(system.engine, bill_id, items=state.newest, version=state.version, most=ITEMS_SHOWN)
+    if found.is_all and found.links == state.links:
+        return changes_of_additions(system, found, state)
+    return changes(system, queries.bill(system, bill_id), state)
+
+
 def changes(system: System, bill: Bill, state: PageState) -> dict[str, Any]:
-    """For `bills/changes.html` and `line_items/added.html`: the page has all of it after the swap, nothing twice."""
+    """The same, where more may have happened than that."""
     items, items_swap = _new_items(system, bill, state)
     # Before the events: of links made in between the page hears twice, and its script keeps one.
     shown = shown_bill(system, bill, state.currency)
@@ -102,7 +113,7 @@ def changes(system: System, bill: Bill, state: PageState) -> dict[str, Any]:
 
 
 def changes_of_additions(system: System, found: Additions, state: PageState) -> dict[str, Any]:
-    """The same, where nothing was taken back and nothing shared, of what was read for many pages at once."""
+    """The same, where nothing was taken back and nothing shared."""
     bill = found.bill
     lacks_more = bill.item_count - state.newest > ITEMS_SHOWN
     many_events = bill.version - state.version > EVENTS_SHOWN
@@ -110,7 +121,7 @@ def changes_of_additions(system: System, found: Additions, state: PageState) -> 
     events, older = shown_events(system, bill) if many_events else (found.events, None)
     return {
         "shown": shown,
-        "new_items": [ShownItem(item, None, found.authors.get(item.added_in_version), True) for item in found.items],
+        "new_items": shown_additions(system, found, fresh_after=state.newest),
         "items_swap": "innerHTML" if lacks_more else "afterbegin",
         "taken_back": [],
         "new_events": events,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from flask import Blueprint, url_for
+from flask import Blueprint
 
 from billing.errors import Unavailable
 from webapp import formatting
@@ -14,6 +14,7 @@ from webapp.attention import Attention
 from webapp.identity.caller import current_caller
 from webapp.identity.roles import Role
 from webapp.pages import elements
+from webapp.pages.addresses import address
 from webapp.pages.element_ids import element_id
 from webapp.pages.event_words import event_words
 from webapp.pages.keys import is_allowed, shortcuts
@@ -22,11 +23,13 @@ from webapp.system import system
 
 
 def register(pages: Blueprint) -> None:
-    for name, filter_ in formatting.FILTERS.items():
+    for name, filter_ in {**formatting.FILTERS, **elements.FILTERS}.items():
         pages.add_app_template_filter(filter_, name)
     pages.add_app_template_filter(event_words)
     pages.add_app_template_filter(period_title)
     pages.add_app_template_global(element_id)
+    pages.add_app_template_filter(element_id)
+    pages.add_app_template_global(address, "url_for")
     pages.add_app_template_global(asset_url)
     pages.add_app_template_global(font_name)
     # Not by context: what is imported from a template has none.
@@ -53,12 +56,12 @@ def sections() -> list[Section]:
     attention = _attention()
     open_bills, concerns = (attention.open_bills, attention.count) if attention else (0, 0)
     return [
-        Section(url_for("pages.home"), "", "Overview"),
-        Section(url_for("pages.list_bills"), "bills", "Bills", open_bills, "open"),
-        Section(url_for("pages.list_customers"), "customers", "Customers"),
-        Section(url_for("pages.show_rates"), "rates", "Rates"),
-        Section(url_for("pages.show_attention"), "attention", "Needs attention", concerns, is_warning=True),
-        Section(url_for("pages.show_settings"), "settings", "Settings"),
+        Section(address("pages.home"), "", "Overview"),
+        Section(address("pages.list_bills"), "bills", "Bills", open_bills, "open"),
+        Section(address("pages.list_customers"), "customers", "Customers"),
+        Section(address("pages.show_rates"), "rates", "Rates"),
+        Section(address("pages.show_attention"), "attention", "Needs attention", concerns, is_warning=True),
+        Section(address("pages.show_settings"), "settings", "Settings"),
     ]
 
 

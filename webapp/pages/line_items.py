@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from uuid import UUID
+
 from flask import request, url_for
 from flask.typing import ResponseReturnValue
 
-from billing.bill import Bill, LineItemDraft
+from billing.bill import LineItemDraft
 from webapp import commands, queries
 from webapp.drafts import parse_draft
 from webapp.identity.access import allow
@@ -13,7 +15,7 @@ from webapp.identity.caller import origin
 from webapp.identity.roles import Role
 from webapp.pages.bill_page import bill_page, blank_line_item, open_address
 from webapp.pages.blueprint import pages
-from webapp.pages.changes import PageState, changes
+from webapp.pages.changes import PageState, changes_since
 from webapp.pages.forms import REFUSALS, Form
 from webapp.pages.ids import parse_bill_id
 from webapp.pages.inputs import position
@@ -32,7 +34,7 @@ def add_line_item(bill_id: str) -> ResponseReturnValue:
         return _refused(bill_id, form.refused(refusal))
     if not wants_fragment():
         return see_other(url_for("pages.show_bill", bill_id=bill_id, added=added.item.position))
-    return _row_and_changes(added.bill, blank_line_item(added.item.currency))
+    return _row_and_changes(bill_uuid, blank_line_item(added.item.currency))
 
 
 def _draft(form: Form) -> LineItemDraft:
@@ -48,10 +50,10 @@ def _draft(form: Form) -> LineItemDraft:
 def _refused(bill_id: str, form: Form) -> ResponseReturnValue:
     if not wants_fragment():
         return bill_page(parse_bill_id(bill_id), form=form)
-    return _row_and_changes(queries.bill(system(), parse_bill_id(bill_id)), form)
+    return _row_and_changes(parse_bill_id(bill_id), form)
 
 
-def _row_and_changes(bill: Bill, form: Form) -> ResponseReturnValue:
+def _row_and_changes(bill_id: UUID, form: Form) -> ResponseReturnValue:
     """The row for the next line, and everything by which the open page lags behind the bill."""
     return render(
         "line_items/added.html",
@@ -59,7 +61,7 @@ def _row_and_changes(bill: Bill, form: Form) -> ResponseReturnValue:
         form=form,
         focus=True,
         offered=system().supported_currencies,
-        **changes(system(), bill, PageState.of_request()),
+        **changes_since(system(), bill_id, PageState.of_request()),
     )
 
 

@@ -20,7 +20,7 @@ from webapp.identity.access import allow
 from webapp.identity.caller import origin
 from webapp.identity.roles import Role
 from webapp.pages.blueprint import pages
-from webapp.pages.changes import PageState, changes
+from webapp.pages.changes import PageState, changes_since
 from webapp.pages.forms import REFUSALS, Form, sentence
 from webapp.pages.ids import parse_bill_id
 from webapp.pages.rendering import page_or_dialog, see_other, wants_fragment
@@ -88,7 +88,7 @@ def add_pasted_lines(bill_id: str) -> ResponseReturnValue:
     except REFUSALS as refusal:
         return _form(bill_uuid, form.refused(refusal))
     shown = [_decided(row, outcomes) for row in rows]
-    open_page = changes(system(), bill, PageState.of_request()) if wants_fragment() else {}
+    open_page = changes_since(system(), bill.id, PageState.of_request()) if wants_fragment() else {}
     added = sum(row.item is not None for row in shown)
     return page_or_dialog("pasted_lines/added.html", bill=bill, rows=shown, added=added, **open_page)
 

@@ -8,8 +8,9 @@ from datetime import datetime
 from uuid import UUID
 
 from billing.bill import Bill, LineItem
-from billing.ledger import bill_lines, timeline
+from billing.ledger import bill_lines, following, timeline
 from billing.ledger.events import Event
+from billing.ledger.following import Additions
 from billing.ledger.timeline import Place
 from billing.money import Payable
 from billing.origin import Actor
@@ -40,6 +41,17 @@ class ShownItem:
     @property
     def is_reversible(self) -> bool:
         return self.reversal is None and not self.is_reversal
+
+
+@dataclass(frozen=True, slots=True)
+class OpenedBill:
+    """A bill with the lines and events of a page that opens, newest first each. `links` as `ShownBill` has them."""
+
+    bill: Bill
+    items: Sequence[ShownItem]
+    events: Sequence[Event]
+    older_events: Place | None
+    links: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +151,56 @@ def shown_items(system: System, items: Sequence[LineItem], *, fresh_after: int |
             fresh=fresh_after is not None and item.position > fresh_after,
         )
         for item in reversed(items)
+    ]
+
+
+def opened(system: System, bill_id: UUID, *, before: int | None = None, fresh_after: int | None = None) -> OpenedBill:
+    """With the newest lines, or those before a position. Raises BillNotFound.
+
+    A page that opens lacks everything: its newest is read as what an open page lacks, in one round trip.
+    """
+    if before is not None:
+        bill, items = queries.bill_with_items(system, bill_id, limit=ITEMS_SHOWN, before=before)
+        shown = shown_items(system, items, fresh_after=fresh_after)
+        return OpenedBill(bill, shown, *shown_events(system, bill), links=None)
+    found = following.additions(system.engine, bill_id, items=0, version=0, most=ITEMS_SHOWN)
+    # Closed, nothing of it changes any more; what is payable for good stands beside it.
+    bill = queries.bill(system, bill_id) if found.bill.is_closed else found.bill
+    return OpenedBill(
+        bill,
+        shown_additions(system, found, fresh_after=fresh_after),
+        *_newest_events(system, bill, found),
+        links=found.links,
+    )
+
+
+def _newest_events(system: System, bill: Bill, found: Additions) -> tuple[Sequence[Event], Place | None]:
+    """As `shown_events`, of which those of the bill alone were read."""
+    skipped = max(0, found.links - EVENTS_SHOWN - 1)
+    limit = found.links - skipped
+    of_links = timeline.of_links(system.engine, bill.id, after=skipped, limit=limit) if limit else ()
+    both = timeline.merged(found.events, of_links)
+    shown = both[:EVENTS_SHOWN]
+    own = sum(event.subject_id == bill.id for event in shown)
+    version = found.events[own].version + 1 if own < len(found.events) else 1
+    older = Place(version, found.links - (len(shown) - own))
+    return shown, older if len(both) > EVENTS_SHOWN else None
+
+
+def shown_additions(system: System, found: Additions, *, fresh_after: int | None = None) -> list[ShownItem]:
+    """The newest lines of a bill, of which none was taken back by one that isn't among them: it would be newer."""
+    reversals = {item.reverses: item for item in found.items if item.reverses is not None}
+    authors = found.authors
+    of_older_events = [item for item in found.items if item.added_in_version not in authors]
+    authors = {**authors, **bill_lines.authors(system.engine, of_older_events)}
+    return [
+        ShownItem(
+            item,
+            reversals.get(item.id),
+            authors.get(item.added_in_version),
+            fresh=fresh_after is not None and item.position > fresh_after,
+        )
+        for item in found.items
     ]
 
 

@@ -2,6 +2,7 @@
 
 import re
 import threading
+from datetime import timedelta
 
 import psycopg
 import pytest
@@ -170,6 +171,45 @@ def test_to_be_told_of_nothing_new_costs_one_small_query(operator, new_bill, add
     del statements[:]
     changes(operator, bill, state, status=204)
     assert len([one for one in statements if "bill" in one]) == 1
+
+
+@pytest.mark.usefixtures("nothing_to_remember_anew")
+def test_lines_that_were_added_are_read_at_one_instant(operator, new_bill, add, statements):
+    bill = new_bill()
+    add(bill)
+    state = state_of(operator.open(f"/bills/{bill.id}"), bill)
+    add(bill, description="news")
+    del statements[:]
+    assert "news" in changes(operator, bill, state).text
+    assert len([one for one in statements if one.startswith("BEGIN")]) == 1
+    assert len([one for one in statements if "FROM line_items" in one]) == 1
+
+
+def test_a_page_that_opens_has_the_same_events_as_the_pages_after_it(operator, new_bill, add, engine, origin):
+    """However those of its links lie between its own."""
+    bill = new_bill()
+    for turn in range(6):
+        add(bill)
+        if turn % 2:
+            links.create(engine, origin, bill.id)
+    page = operator.open(f"/bills/{bill.id}")
+    events = page.id(element_id(bill, "events"))
+    newest = [e.attributes["id"] for e in events.all("li") if "id" in e.attributes]
+    assert len(newest) == 8
+    (older,) = [e for e in events.all("a") if e.text == "Older"]
+    rest = operator.open(older.attributes["href"], htmx=True)
+    both = newest + [e.attributes["id"] for e in rest.all("li") if "id" in e.attributes]
+    assert len(set(both)) == len(both) == 10
+    assert [event for event in both if event.count("-") == 1] == [f"event-{n}" for n in range(7, 0, -1)]
+
+
+def test_who_added_a_line_is_known_however_much_happened_since(operator, new_bill, add, engine, origin):
+    bill = new_bill()
+    item = add(bill)
+    for days in range(1, 52):
+        bills.change_period(engine, origin, bill.id, bill.period.end + timedelta(days=days))
+    row = operator.open(f"/bills/{bill.id}").id(element_id(item))
+    assert row.all("small")[0].attributes["title"] == origin.actor.name
 
 
 def test_where_the_bill_is_watched_it_costs_none(app, operator, new_bill, add, monkeypatch):

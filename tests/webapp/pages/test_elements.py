@@ -44,4 +44,4 @@ def test_addresses_are_those_of_the_routes(app: Flask, open_bill: OpenBill) -> N
         item = type("Item", (), {"id": uuid4()})()
         for endpoint in ("pages.explain_line_item", "pages.new_reversal"):
             expected = url_for(endpoint, bill_id=bill.id, item_id=item.id)
-            assert elements.line_address(endpoint, bill, item) == expected
+            assert elements.line_address(item, endpoint, bill) == expected
