@@ -1,8 +1,10 @@
-"""Web and worker whose clocks are a day off: the database's clock alone says when a period ends."""
+"""Web and worker whose clocks are a day off, both or one of them: the database's clock alone says when a period ends,
+and which rates are frozen then."""
 
 from __future__ import annotations
 
-import json
+import os
+import signal
 import subprocess
 import sys
 import time
@@ -11,12 +13,15 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Any
+from uuid import UUID
 
 import pytest
 from sqlalchemy import text
 
 from billing.clock import rfc3339
+from tests.support import rates_history
 from tests.support.agreement import Staff
+from tests.support.closed_port import closed_port
 from tests.support.integrator import Integrator, bill_body
 from tests.support.skewed import skewed_by
 from tests.support.stack import Stack
@@ -27,7 +32,8 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the library tha
 DAY = timedelta(hours=24)
 # Much more than a machine's pause, much less than a day.
 NEARLY = timedelta(minutes=10)
-OFFSETS = {"+24h": DAY, "-24h": -DAY}
+RIGHT = "right"
+OFFSETS = {"+24h": DAY, "-24h": -DAY, RIGHT: timedelta(0)}
 
 
 @dataclass(frozen=True)
@@ -35,18 +41,50 @@ class Skew:
     web: str
     worker: str
 
+    def __str__(self) -> str:
+        return f"web {self.web}, worker {self.worker}"
 
-@pytest.fixture(scope="module", params=[Skew("+24h", "-24h"), Skew("-24h", "+24h")], ids=str)
-def skew(request: pytest.FixtureRequest, stack: Stack) -> Iterator[Skew]:
+
+# Two that are wrong could make up for each other, where one alone can't.
+SKEWS = [Skew("+24h", "-24h"), Skew("-24h", "+24h"), Skew("+24h", RIGHT), Skew(RIGHT, "-24h")]
+
+
+@pytest.fixture(scope="module")
+def environment() -> Iterator[dict[str, str]]:
+    """Rates of a provider, which tests store themselves: there is more than one snapshot to choose from."""
+    with closed_port() as port:
+        yield {"OPENEXCHANGERATES_APP_ID": "nobody's", "OPENEXCHANGERATES_URL": f"http://127.0.0.1:{port}/api"}
+
+
+@pytest.fixture(scope="module")
+def _days_of_rates(stack: Stack) -> None:
+    """The day before yesterday's, yesterday's and today's: who is a day off, takes others."""
+    for gel in ("2.5", "2.6", "2.7"):
+        rates_history.age(stack.engine, DAY * 3 / 4)
+        rates_history.accept(stack.engine, GEL=gel, USD="1", EUR="0.86", JPY="154.62")
+
+
+def clock(offset: str) -> dict[str, str]:
+    return {} if offset == RIGHT else skewed_by(offset)
+
+
+@pytest.fixture(scope="module", params=SKEWS, ids=str)
+def skew(request: pytest.FixtureRequest, stack: Stack, _days_of_rates: None) -> Iterator[Skew]:
     """Web and worker are as wrong as that until the module's tests are through with it."""
     wanted: Skew = request.param
+    stop_both(stack)
+    stack.worker.launch(**clock(wanted.worker))
+    stack.web.launch(**clock(wanted.web))
+    stack.worker.wait_until_up()
+    stack.web.wait_until_up()
+    yield wanted
+    # Whoever needs them next starts them with the clock that they need.
+    stop_both(stack)
+
+
+def stop_both(stack: Stack) -> None:
     stack.web.stop()
     stack.worker.stop()
-    stack.worker.start(**skewed_by(wanted.worker))
-    stack.web.start(**skewed_by(wanted.web))
-    yield wanted
-    stack.web.restart()
-    stack.worker.restart()
 
 
 @pytest.fixture(scope="module")
@@ -75,7 +113,7 @@ def instant(bill: dict[str, Any], name: str) -> datetime:
 def test_the_clocks_are_as_wrong_as_they_are_said_to_be(stack: Stack, integrator: Integrator, skew: Skew) -> None:
     told_by_web = parsedate_to_datetime(integrator.get("/rates").headers["Date"])
     program = "import datetime, time; print(datetime.datetime.now(datetime.UTC).isoformat(), time.monotonic())"
-    environment = {**stack.environment, **skewed_by(skew.worker)}
+    environment = {**stack.environment, **clock(skew.worker)}
     done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True)
     told_by_child, monotonic = done.stdout.split()
 
@@ -83,12 +121,17 @@ def test_the_clocks_are_as_wrong_as_they_are_said_to_be(stack: Stack, integrator
     assert abs(datetime.fromisoformat(told_by_child) - datetime.now(UTC) - OFFSETS[skew.worker]) < NEARLY
     assert abs(float(monotonic) - time.monotonic()) < NEARLY.total_seconds()
     assert stack.worker.child.pid is not None
-    assert "libfaketime" in stack.worker.maps
+    assert ("libfaketime" in stack.worker.maps) == (skew.worker != RIGHT)
 
 
-def test_items_are_taken_until_the_end_by_the_databases_clock_and_the_bill_closes_then(
+def test_items_are_taken_until_the_end_by_the_databases_clock_and_the_bill_closes_then_and_no_other_does(
     stack: Stack, integrator: Integrator, agree: AssertAgree
 ) -> None:
+    ends_within_the_days_difference = [
+        integrator.opened(ends_in=timedelta(minutes=minutes)) for minutes in (5, 60, 23 * 60)
+    ]
+    for open_id in ends_within_the_days_difference:
+        integrator.added(open_id)
     bill_id = integrator.opened(ends_in=timedelta(seconds=6))
     end = instant(integrator.bill(bill_id), "period_end")
 
@@ -109,23 +152,12 @@ def test_items_are_taken_until_the_end_by_the_databases_clock_and_the_bill_close
     assert closed["item_count"] == added
     assert (closed["close_reason"], instant(closed, "effective_at")) == ("period_end", end)
     assert instant(closed, "closed_at") >= end
-    agree(bill_id)
-
-
-def test_a_bill_that_ends_within_the_days_difference_stays_open(
-    stack: Stack, integrator: Integrator, agree: AssertAgree
-) -> None:
-    ends_soon = [integrator.opened(ends_in=timedelta(minutes=minutes)) for minutes in (5, 60, 23 * 60)]
-    for bill_id in ends_soon:
-        integrator.added(bill_id)
-    # A bill that ends meanwhile has been closed by everything that closes bills.
-    witness = integrator.opened(ends_in=timedelta(seconds=1))
-    integrator.bill_when(witness, "closed", within_s=60)
-
-    agree(*ends_soon, witness)
-    for bill_id in ends_soon:
-        assert integrator.bill(bill_id)["status"] == "open"
-        integrator.added(bill_id)
+    assert_frozen(stack, closed)
+    # Everything that closes bills has closed this one, and left the others alone.
+    agree(bill_id, *ends_within_the_days_difference)
+    for open_id in ends_within_the_days_difference:
+        assert integrator.bill(open_id)["status"] == "open"
+        integrator.added(open_id)
 
 
 def test_periods_are_judged_by_the_databases_clock(stack: Stack, integrator: Integrator) -> None:
@@ -153,5 +185,40 @@ def test_a_close_by_hand_has_its_cut_off_from_the_databases_clock(
     closed = integrator.bill_when(bill_id, "closed", within_s=60)
     assert before <= instant(closed, "effective_at") <= after
     assert instant(closed, "effective_at") <= instant(closed, "closed_at") <= now(stack)
-    assert json.dumps(closed["rates"]["frozen"]) == "true"
+    assert_frozen(stack, closed)
     agree(bill_id)
+
+
+def assert_frozen(stack: Stack, closed: dict[str, Any]) -> None:
+    current_then = rates_history.current_at(stack.engine, instant(closed, "effective_at"))
+    assert (closed["rates"]["snapshot_id"], closed["rates"]["frozen"]) == (str(current_then), True)
+
+
+def test_a_close_that_is_late_freezes_the_rates_of_its_cut_off(
+    stack: Stack, integrator: Integrator, agree: AssertAgree
+) -> None:
+    by_hand, by_itself = integrator.opened(), integrator.opened(ends_in=timedelta(seconds=2))
+    for bill_id in (by_hand, by_itself):
+        integrator.added(bill_id)
+    shown = integrator.get("/rates").json()["data"]
+    pid = stack.worker.child.pid
+    assert pid is not None
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        # Answered after as long as it waits for the worker.
+        assert integrator.asked_to_close(by_hand).json()["data"]["status"] == "closing"
+        while now(stack) < instant(integrator.bill(by_itself), "period_end"):
+            time.sleep(0.05)
+        since = rates_history.accept(stack.engine, GEL="2.8", USD="1", EUR="0.86", JPY="154.62")
+    finally:
+        os.kill(pid, signal.SIGCONT)
+
+    # The age of rates, too, is judged by the database's clock.
+    assert (shown["stale"], shown["age_seconds"] < NEARLY.total_seconds()) == (False, True)
+    for bill_id in (by_hand, by_itself):
+        closed = integrator.bill_when(bill_id, "closed", within_s=60)
+        assert_frozen(stack, closed)
+        assert UUID(closed["rates"]["snapshot_id"]) == UUID(shown["snapshot_id"]) != since
+        accepted_since = rates_history.current_at(stack.engine, instant(closed, "closed_at"))
+        assert accepted_since == since
+    agree(by_hand, by_itself)

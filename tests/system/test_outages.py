@@ -23,6 +23,8 @@ from tests.support.stopwatch import stopwatch
 from tests.system.conftest import AssertAgree
 
 OUTAGE_S = 20
+# Nobody waits for a connection that is refused. Where packets get lost instead, callers wait for what ends that.
+AT_ONCE_S = 1
 CLIENTS = 4
 
 
@@ -64,7 +66,8 @@ def test_a_database_that_refuses_connections_for_twenty_seconds(
 def repeated_until_acknowledged(
     integrator: Integrator, bill_id: str, took_s: list[float]
 ) -> tuple[requests.Response, list[requests.Response]]:
-    key, failures = str(uuid4()), []
+    key = str(uuid4())
+    failures: list[requests.Response] = []
     while True:
         answer, seconds = timed(lambda: integrator.add(bill_id, key))
         took_s.append(seconds)
@@ -104,11 +107,11 @@ def test_every_call_and_page_says_so_while_the_database_is_out_of_reach(
         for call in calls:
             answer, took_s = timed(call)
             assert_says_unavailable(answer)
-            assert took_s < 5
+            assert took_s < AT_ONCE_S
         page, took_s = timed(lambda: staff.session.get(f"{stack.url}/bills/{bill_id}", timeout=20))
         assert (page.status_code, page.headers["Content-Type"].partition(";")[0]) == (503, "text/html")
         assert "Traceback" not in page.text
-        assert took_s < 5
+        assert took_s < AT_ONCE_S
 
     assert integrator.bill(bill_id)["item_count"] == 1
     agree(bill_id)
