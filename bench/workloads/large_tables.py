@@ -19,6 +19,8 @@ BILLS, QUICK_BILLS, FEW_BILLS = 1_000_000, 10_000, 1_000
 ROUNDS, EACH, QUICK_EACH = 4, 40, 8
 OF_THE_SMALL = at_most(1.5)
 OF_A_PING = at_most(8)
+# Where its milliseconds go is listed there, part by part.
+OF_A_PING_INSTEAD, WHY = at_most(14), "docs/decisions/0021"
 LIST_PAGE = "page: list"
 DJANGO_EACH = 5
 BESIDE_DJANGO = {"list": LIST_PAGE, "search": "page: search for a frequent word", "open bills": "page: open bills"}
@@ -89,6 +91,8 @@ def _beside_ping(latencies: Latencies) -> Figure:
         latencies.p50("ping"),
         latencies.ratio(large, "ping"),
         OF_A_PING,
+        OF_A_PING_INSTEAD,
+        WHY,
     )
 
 
