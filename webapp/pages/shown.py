@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -141,8 +141,16 @@ def offered_currencies(system: System, bill: Bill) -> Sequence[str]:
 
 def shown_items(system: System, items: Sequence[LineItem], *, fresh_after: int | None = None) -> list[ShownItem]:
     """Newest first. Those after the position `fresh_after` are marked as just arrived."""
-    reversals = queries.reversals(system, items)
-    authors = bill_lines.authors(system.engine, items)
+    reversals, authors = queries.reversals(system, items), bill_lines.authors(system.engine, items)
+    return _shown(reversed(items), reversals, authors, fresh_after)
+
+
+def _shown(
+    newest_first: Iterable[LineItem],
+    reversals: Mapping[UUID, LineItem],
+    authors: Mapping[int, Actor],
+    fresh_after: int | None,
+) -> list[ShownItem]:
     return [
         ShownItem(
             item,
@@ -150,7 +158,7 @@ def shown_items(system: System, items: Sequence[LineItem], *, fresh_after: int |
             authors.get(item.added_in_version),
             fresh=fresh_after is not None and item.position > fresh_after,
         )
-        for item in reversed(items)
+        for item in newest_first
     ]
 
 
@@ -193,15 +201,7 @@ def shown_additions(system: System, found: Additions, *, fresh_after: int | None
     authors = found.authors
     of_older_events = [item for item in found.items if item.added_in_version not in authors]
     authors = {**authors, **bill_lines.authors(system.engine, of_older_events)}
-    return [
-        ShownItem(
-            item,
-            reversals.get(item.id),
-            authors.get(item.added_in_version),
-            fresh=fresh_after is not None and item.position > fresh_after,
-        )
-        for item in found.items
-    ]
+    return _shown(found.items, reversals, authors, fresh_after)
 
 
 def shown_search(system: System, bill_id: UUID, text: str, *, before: int | None = None) -> ShownSearch:
