@@ -17,6 +17,8 @@ threads = int(os.environ.get("WEB_THREADS", "32"))
 preload_app = False
 
 timeout = 30
+# A request's headers say nothing about where the application lies.
+forwarder_headers = ""
 # Longer than any proxy or client keeps an idle connection: closed by us at the moment it is used again, a request would
 # be lost on its way.
 keepalive = 90

@@ -40,6 +40,8 @@ ENDINGS_PER_S = 40
 ENDINGS_AT_ONCE = 16
 ENDINGS_RECORDED_AT_ONCE = 40
 TELL_WAIT_S = 5.0
+# Where so many in a row can't be told, and none before them, nobody can.
+UNTOLD = 3 * AT_ONCE
 # Where the machine is busy a workflow's turn comes late.
 END_WAIT_S = 20.0
 
@@ -81,11 +83,19 @@ class CatchingUp:
         return behind
 
     async def _tell_some(self, client: Client, bills: Sequence[Bill], epoch: int) -> None:
+        """Those that can't be told keep none of the others waiting. Raises when none could be: then it is Temporal."""
         asked = await self._requests_behind(bills)
+        told = 0
         for first in range(0, len(bills), AT_ONCE):
             some = bills[first : first + AT_ONCE]
             telling = (self._tell(client, bill, epoch, asked.get(bill.id)) for bill in some)
-            _go_on_after(await asyncio.gather(*telling, return_exceptions=True), some)
+            outcomes = await asyncio.gather(*telling, return_exceptions=True)
+            failures = [(bill, error) for bill, error in zip(some, outcomes, strict=True) if error is not None]
+            told += len(some) - len(failures)
+            if failures and not told and first + len(some) >= min(UNTOLD, len(bills)):
+                raise failures[0][1]
+            for bill, error in failures:
+                log.warning("a workflow was not told", bill_id=str(bill.id), error=str(translated(error)))
             await asyncio.sleep(PAUSE_S)
 
     async def _tell(self, client: Client, bill: Bill, epoch: int, request_id: str | None) -> None:
@@ -118,15 +128,6 @@ class CatchingUp:
         """The request that brought each to its version, where it was one."""
         versions = {bill.id: bill.version for bill in bills}
         return await asyncio.to_thread(events.request_ids, self._engine, versions)
-
-
-def _go_on_after(outcomes: Sequence[BaseException | None], bills: Sequence[Bill]) -> None:
-    """One that can't be told keeps none of those behind it waiting. Raises when none could be: then it is Temporal."""
-    failures = [(bill, error) for bill, error in zip(bills, outcomes, strict=True) if error is not None]
-    if failures and len(failures) == len(bills):
-        raise failures[0][1]
-    for bill, error in failures:
-        log.warning("a workflow was not told", bill_id=str(bill.id), error=str(translated(error)))
 
 
 def _cause(request_id: str | None) -> dict[str, str]:

@@ -17,10 +17,16 @@ from dataclasses import replace
 from typing import Any, TypeVar
 from uuid import UUID
 
-from temporalio.client import Client, RPCTimeoutOrCancelledError, WithStartWorkflowOperation
+from temporalio.client import (
+    Client,
+    RPCTimeoutOrCancelledError,
+    WithStartWorkflowOperation,
+    WorkflowQueryFailedError,
+)
 from temporalio.common import WorkflowIDConflictPolicy
 
 from billing.bill import Bill
+from billing.errors import BillingError
 from billing.settings import Settings
 from workflows import causes, metrics
 from workflows.bill import BillWorkflow
@@ -38,10 +44,13 @@ CONNECT_WAIT_S = 2.0
 SIGNAL_WAIT_S = 5.0
 # After a failure of the server it is left alone for so long: nobody waits for what just failed.
 PAUSE_S = 5.0
-# A workflow that doesn't answer in time may be alone in that. Where so many in a row don't, it is the server, or there
-# is no worker.
-LATE_IN_A_ROW = 2
+# A workflow that doesn't answer in time may be alone in that. Where so many don't, within so long and without an answer
+# of any between, it is the server, or there is no worker.
+SILENT_WORKFLOWS = 2
+SILENT_FOR_S = 60.0
 LATE = (TimeoutError, RPCTimeoutOrCancelledError)
+# What fails for reasons of its own, and says nothing of the server.
+ITS_OWN = (BillingError, WorkflowQueryFailedError)
 # For so long the ledger's epoch that was read counts as the present one; what is said under an earlier one is left to
 # the sweep.
 EPOCH_FOR_S = 5.0
@@ -65,7 +74,8 @@ class BillWorkflows:
         self._process: int | None = None
         self._client: Client | None = None
         self._paused_until = 0.0
-        self._late = 0
+        # By bill, since when.
+        self._silent: dict[UUID, float] = {}
 
     def opened(self, bill: Bill) -> None:
         """Starts the bill's workflow, in the background."""
@@ -90,17 +100,18 @@ class BillWorkflows:
         """
         try:
             with metrics.timed_update("close"):
-                self._wait_for(self._close(figures_of(bill, self._epoch), causes.of_this_request()), wait_s)
+                closing = self._close(figures_of(bill, self._epoch), causes.of_this_request())
+                self._wait_for(closing, wait_s, of=bill.id)
         except WorkflowsUnavailable as unavailable:
             log.warning("close left to the sweep: %s", unavailable)
 
     def state(self, bill_id: UUID) -> WorkflowState:
         """What the workflow says of itself. Raises WorkflowsUnavailable."""
-        return self._wait_for(self._state(f"bill-{bill_id}"), ANSWER_WAIT_S)
+        return self._wait_for(self._state(f"bill-{bill_id}"), ANSWER_WAIT_S, of=bill_id)
 
-    def carry_out(self, work: Callable[[Client], Coroutine[Any, Any, Answer]], wait_s: float) -> Answer:
-        """What is asked of Temporal by hand, waited for. Raises WorkflowsUnavailable."""
-        return self._wait_for(self._carried_out(work), wait_s, heed_pause=False)
+    def carry_out(self, bill_id: UUID, work: Callable[[Client], Coroutine[Any, Any, Answer]], wait_s: float) -> Answer:
+        """What is asked of Temporal by hand for a bill, waited for. Raises WorkflowsUnavailable."""
+        return self._wait_for(self._carried_out(work), wait_s, of=bill_id, heed_pause=False)
 
     def is_reachable(self) -> bool:
         """Whether Temporal answers, asked afresh whatever the pause says."""
@@ -185,7 +196,10 @@ class BillWorkflows:
         figures = figures_of(bill, self._epoch)
         return Notice(str(bill.id), figures, start=start, just_opened=start, period_changed=period_changed)
 
-    def _wait_for(self, asked: Coroutine[Any, Any, Answer], wait_s: float, *, heed_pause: bool = True) -> Answer:
+    def _wait_for(
+        self, asked: Coroutine[Any, Any, Answer], wait_s: float, *, of: UUID | None = None, heed_pause: bool = True
+    ) -> Answer:
+        """`of` is the bill whose workflow is to answer; without one, the server is."""
         if heed_pause and self._is_paused():
             asked.close()
             raise WorkflowsUnavailable("Temporal failed a moment ago", server_failed=True)
@@ -194,21 +208,27 @@ class BillWorkflows:
             answer = future.result(wait_s + 1)
         except Exception as error:
             future.cancel()
-            raise self._note(error, may_be_alone=heed_pause and isinstance(error, LATE)) from error
-        if heed_pause:
-            self._late = 0
+            raise self._note(error, of) from error
+        if of is not None:
+            self._silent.clear()
         return answer
 
     def _is_paused(self) -> bool:
         return time.monotonic() < self._paused_until
 
-    def _note(self, error: BaseException, *, may_be_alone: bool = False) -> WorkflowsUnavailable:
+    def _note(self, error: BaseException, of: UUID | None = None) -> WorkflowsUnavailable:
         """Translates a failure, and leaves Temporal alone for a while if it was the server's."""
         unavailable = translated(error)
-        self._late += may_be_alone
-        if unavailable.server_failed and not (may_be_alone and self._late < LATE_IN_A_ROW):
+        may_be_alone = of is not None and isinstance(error, LATE) and self._is_alone(of)
+        if unavailable.server_failed and not isinstance(error, ITS_OWN) and not may_be_alone:
             self._paused_until = time.monotonic() + PAUSE_S
         return unavailable
+
+    def _is_alone(self, silent: UUID) -> bool:
+        now = time.monotonic()
+        self._silent = {bill_id: since for bill_id, since in self._silent.items() if now - since < SILENT_FOR_S}
+        self._silent[silent] = now
+        return len(self._silent) < SILENT_WORKFLOWS
 
     def _running_loop(self) -> asyncio.AbstractEventLoop:
         with self._lock:

@@ -33,10 +33,10 @@ STATEMENT_TIMEOUT_S = 10
 
 @dataclass(frozen=True, slots=True)
 class _Known:
-    """`figures` is None when the database gave none. `findings` are open differences by kind."""
+    """What the database gave; None is what it didn't. `findings` are open differences by kind."""
 
     figures: Monitored | None
-    findings: Mapping[Kind, int]
+    findings: Mapping[Kind, int] | None
     read_at_s: float
 
 
@@ -60,8 +60,9 @@ class DatabaseGauges(Collector):
         known = self._newest()
         figures = known.figures if known else None
         yield _gauge("pave_database_up", "Whether PostgreSQL answered within 3 s.", figures is not None)
-        if figures is not None and known is not None:
+        if figures is not None:
             yield from _families(figures)
+        if known is not None and known.findings is not None:
             yield _by_kind(known.findings)
 
     def _newest(self) -> _Known | None:
@@ -80,7 +81,7 @@ class DatabaseGauges(Collector):
 
     def _read(self) -> _Known:
         figures: Monitored | None = None
-        counts: Mapping[Kind, int] = {}
+        counts: Mapping[Kind, int] | None = None
         engine = self._own_engine()
         try:
             settings = self._settings

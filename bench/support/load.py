@@ -164,8 +164,10 @@ class _Run:
     def samples(self, everyone: list[_Client]) -> list[Sample]:
         cpu, began = time.thread_time(), time.perf_counter()
         for client in everyone:
-            self._let_ask(client)
-        busy = len(everyone)
+            # Those with a pace begin one after the other, so that they don't come in bursts.
+            group = self._groups[client.group]
+            heapq.heappush(self._resting, (began + client.number * group.every_s / group.clients, id(client), client))
+        busy = self._wake()
         while busy or self._resting:
             ready = self._selector.select(self._until_the_next_s())
             if not ready and not self._resting:

@@ -37,12 +37,12 @@ def measure(stack: Stack, plan: Plan) -> list[Figure]:
         # The bill with 1,000 lines, as its pages open: they show the newest of them.
         _beside(pages, "console's page, 50 of 1,000 lines", "bare, 1,000 lines", OF_BARE),
         _beside(pages, "customer's page, 100 of 1,000 lines", "bare, 1,000 lines", OF_BARE),
-        _beside(adds, "line added on the page", "line added by JSON", OF_JSON, instead=at_most(2.5)),
+        _beside(adds, "line added on the page", "line added by JSON", OF_JSON, instead=at_most(3)),
         # Beside no more rows than they show.
-        _beside(pages, "console's page, 50 of 1,000 lines", "bare, 50 lines", OF_BARE, instead=at_most(9)),
-        _beside(pages, "customer's page, 100 of 1,000 lines", "bare, 100 lines", OF_BARE, instead=at_most(9)),
-        _beside(pages, "50 older lines on the page", "bare, 50 lines", OF_BARE, instead=at_most(7)),
-        _beside(adds, "line added on the page", "bare, 50 lines", OF_BARE, instead=at_most(5)),
+        _beside(pages, "console's page, 50 of 1,000 lines", "bare, 50 lines", OF_BARE, instead=at_most(4.5)),
+        _beside(pages, "customer's page, 100 of 1,000 lines", "bare, 100 lines", OF_BARE, instead=at_most(7)),
+        _beside(pages, "50 older lines on the page", "bare, 50 lines", OF_BARE, instead=at_most(4.5)),
+        _beside(adds, "line added on the page", "bare, 50 lines", OF_BARE, instead=at_most(6)),
     ]
 
 

@@ -78,9 +78,9 @@ class Attempt:
 
     @property
     def was_cut_off(self) -> bool:
-        """Nothing was answered, or that nothing can be; and not since the caller hung up."""
+        """Nothing was answered, or that nothing can be; not since the caller hung up, nor since nobody was there."""
         if self.status is None:
-            return self.answer.get("failed") != "HungUp"
+            return self.answer.get("failed") not in {"HungUp", "ConnectionRefusedError"}
         return self.status >= HTTPStatus.INTERNAL_SERVER_ERROR
 
 

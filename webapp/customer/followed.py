@@ -12,7 +12,7 @@ from webapp.documents import document
 from webapp.documents.document import Document, DocumentLine
 from webapp.live.views import Memo, News, Shown, pieces_of
 from webapp.pages.followed import additions
-from webapp.pages.shown import ITEMS_SHOWN, shown_totals
+from webapp.pages.shown import shown_totals
 from webapp.system import System
 
 
@@ -34,16 +34,17 @@ class CustomerView:
     def news(self, since: Shown, read: Memo) -> News:
         """As `customer/changes.html`."""
         found = additions(self.system, self.bill_id, since, read) if since.items > self.after else None
-        shown = self._read(since) if found is None or self._may_lack(found) else self._of(found)
+        shown = self._read(since) if found is None or self._lacks(since, found) else self._of(found)
         given = context(self.system, self.token, shown, after=self.after, known=since.items)
         rendered = self.system.rendered("customer/changes.html", **given)
         now = Shown(shown.seen, shown.bill.version, found.links if found else since.links, shown.bill.item_count)
         return News(now, pieces_of(rendered))
 
-    def _may_lack(self, found: Additions) -> bool:
-        """Whether more lines are new on the page than were read."""
-        oldest = found.items[-1].position if found.items else 0
-        return len(found.items) == ITEMS_SHOWN and oldest <= self.after + LINES_A_PAGE
+    def _lacks(self, since: Shown, found: Additions) -> bool:
+        """Whether lines that are new on the page come before those that were read, which are the newest."""
+        first_new = max(since.items, self.after) + 1
+        oldest_read = found.items[-1].position if found.items else first_new
+        return first_new <= self.after + LINES_A_PAGE and oldest_read > first_new
 
     def _read(self, since: Shown) -> Document:
         return document.read(

@@ -35,7 +35,7 @@ def _is_plain(name: str, value: object) -> bool:
 @lru_cache(_MOST_PATTERNS)
 def _pattern(endpoint: str, names: tuple[str, ...], _root: str) -> str:
     places: Mapping[str, str] = {name: f"A-VALUE-{n}-" for n, name in enumerate(names)}
-    pattern = url_for(endpoint, **places)  # type: ignore[arg-type]
+    pattern = url_for(endpoint, **places).replace("{", "{{").replace("}", "}}")  # type: ignore[arg-type]
     for n, place in enumerate(places.values()):
         pattern = pattern.replace(place, f"{{{n}}}")
     return pattern

@@ -126,7 +126,7 @@ def _repaired(system: System, finding: Finding, form: Form) -> str:
     queue = system.config.settings.temporal_task_queue
     work = partial(repair_bill, engine=system.engine, task_queue=queue, bill_id=finding.bill_id, by=actor.name)
     try:
-        return REPAIRED if system.workflows.carry_out(work, REPAIR_WAIT_S) else UNDER_WAY
+        return REPAIRED if system.workflows.carry_out(finding.bill_id, work, REPAIR_WAIT_S) else UNDER_WAY
     except WorkflowsUnavailable:
         return NO_TEMPORAL
 

@@ -53,10 +53,11 @@ def why(figure: Markup, bill: Bill, kind: str, in_dialog: bool, **of: str) -> Ma
     """A figure of the bill that explains itself when it is followed. In a dialog it is only the figure."""
     if in_dialog:
         return figure
-    return _why(figure, escape(address("pages.show_explanation", bill_id=bill.id, kind=kind, **of)))
+    return _why(figure, address("pages.show_explanation", bill_id=bill.id, kind=kind, **of))
 
 
-def _why(figure: Markup, explained: str) -> Markup:
+def _why(figure: Markup, explained_at: str) -> Markup:
+    explained = escape(explained_at)
     return Markup(  # noqa: S704
         f'<a class="why" href="{explained}" hx-get="{explained}" hx-target="#dialog-slot" title="How this came about">'
         f'{figure}<span class="hidden">, explain</span></a>'

@@ -9,8 +9,9 @@ import psycopg
 import pytest
 from flask.testing import FlaskClient
 
-from billing.ledger import seller
-from tests.support.ledger import OpenBill
+from billing.bill import Bill
+from billing.ledger import line_items, seller
+from tests.support.ledger import OpenBill, draft
 from tests.support.page import Element, parse
 from tests.support.sharing import LINES, Sharing
 from tests.support.watching import watching
@@ -270,6 +271,26 @@ def test_what_a_stream_brings_is_what_the_page_would_have_asked_for(
     assert {*told} <= {*pieces_of(asked)}
     assert [piece.count("<tr id=") for piece in told if "#charged" in piece] == [1]
     assert said["seen"] == re.search('name="seen" value="([^"]*)"', asked)[1]
+
+
+@pytest.mark.parametrize(("before", "added", "after", "new_on_page"), [(70, 120, 0, 30), (190, 130, 100, 10)])
+def test_a_stream_brings_lines_between_those_shown_and_the_newest(
+    app, client: FlaskClient, sharing: Sharing, open_bill: OpenBill, before, added, after, new_on_page
+):
+    """One call adds more than are read to follow the bill, and the page ends before the newest of them."""
+    bill = open_bill()
+    address = sharing.address(bill)
+    add_in_one_call(sharing, bill, before)
+    view = CustomerView(bill.id, uuid4(), address.rpartition("/")[2], "USD", after, app.extensions["pave"])
+    with watching(app.extensions["pave"], bill, view) as heard:
+        add_in_one_call(sharing, bill, added)
+        said = heard.next("news")
+    (rows,) = [piece for piece in pieces_of(said["html"]) if "#charged" in piece]
+    assert rows.count("<tr id=") == new_on_page
+
+
+def add_in_one_call(sharing: Sharing, bill: Bill, count: int) -> None:
+    line_items.add_all(sharing.engine, sharing.origin, bill.id, [line_items.entry(draft(), None) for _ in range(count)])
 
 
 def test_a_page_hears_of_another_seller_and_of_the_end_of_the_bill(

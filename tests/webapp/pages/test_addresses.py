@@ -38,7 +38,7 @@ def test_it_is_what_flask_makes(app: Flask, endpoint: str, values: dict[str, Any
 
 
 def test_each_root_has_its_own(app: Flask) -> None:
-    for root in ("", "/billing", ""):
+    for root in ("", "/billing", "/{0.__class__}", ""):
         with app.test_request_context("/bills", environ_overrides={"SCRIPT_NAME": root}):
             assert address("pages.show_bill", **BILL) == f"{root}/bills/{BILL['bill_id']}"
 
