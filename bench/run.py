@@ -23,12 +23,13 @@ WORKLOADS = (
     "hot_bill",
     "ingest",
     "long_bill",
-    "month_end",
     "large_tables",
     "bill_page",
     "live_pages",
     "peers",
     "cold_start",
+    # The longest last.
+    "month_end",
     "processes",
 )
 
