@@ -26,6 +26,7 @@ BILLS_OF_THE_NEIGHBOUR = 16
 SEED_CLIENTS = (16, 64)
 # Where the aims are out of reach on two cores that all of it shares: what was measured there, and some.
 SEED_INSTEAD = at_least(30)
+HALF_INSTEAD = at_most(5)
 NEIGHBOURS_INSTEAD = {16: at_most(10), 64: at_most(20), 256: at_most(70)}
 WHY = "docs/decisions/0013"
 
@@ -120,7 +121,7 @@ def _neighbours_of_half(stack: Stack, plan: Plan, most_per_s: float) -> Figure:
     in_turns([beside, quiet], plan.rounds(3))
     had = statistics.median(crowd.rates)
     what = f"another bill beside {counted(clients)} that ask for half as much and have {had:.0f} a second: p99"
-    return compared(what, beside, quiet, p99, "ms", NEIGHBOURS_P99)
+    return compared(what, beside, quiet, p99, "ms", NEIGHBOURS_P99, instead=HALF_INSTEAD, why=WHY)
 
 
 def _quiet(
