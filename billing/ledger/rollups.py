@@ -86,11 +86,17 @@ _MOVE = text(
         )) END
     """
 )
+# From each workflow to its bill, as `progress.claim_behind`: bills that are done cost nothing.
 _BEHIND = text(
     """
-    SELECT count(*) FROM bill_workflows w JOIN bills b ON b.id = w.bill_id
-    WHERE w.finished_at IS NULL AND (w.heard_version < b.version OR b.status = 'closed')
-      AND b.updated_at < :changed_before
+    SELECT count(*) FROM bill_workflows w
+    CROSS JOIN LATERAL (
+        SELECT FROM bills b
+        WHERE b.id = w.bill_id AND (w.heard_version < b.version OR b.status = 'closed')
+          AND b.updated_at < :changed_before
+        LIMIT 1
+    ) b
+    WHERE w.finished_at IS NULL
     """
 )
 _KEEP_BEHIND = text("UPDATE rollup_position SET workflows_behind = :behind, looked_at = :instant")
