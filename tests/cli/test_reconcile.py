@@ -6,7 +6,6 @@ import asyncio
 import os
 import subprocess
 import sys
-import threading
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
@@ -20,10 +19,10 @@ from billing.origin import Origin, by_the_system
 from billing.period import Period
 from billing.settings import DEFAULT_CURRENCIES, Settings
 from embedded.temporal import Temporal
+from tests.support.serving import worker_without_sweep
 from workflows.connection import connect
 from workflows.messages import figures_of
 from workflows.telling import start
-from workflows.worker import bill_worker, register_search_attributes
 
 OpenBill = Callable[[], Bill]
 Pave = Callable[..., subprocess.CompletedProcess[str]]
@@ -37,22 +36,8 @@ def settings(database_url: str, temporal: Temporal) -> Settings:
 
 @pytest.fixture(autouse=True)
 def _worker(settings: Settings, engine: Engine) -> Iterator[None]:
-    """Workflows and activities, and no sweep that would set right what is to be found."""
-    serving, stop = threading.Event(), threading.Event()
-
-    async def serve() -> None:
-        client = await connect(settings)
-        await register_search_attributes(client, settings.temporal_namespace)
-        async with bill_worker(client, settings, engine):
-            serving.set()
-            await asyncio.to_thread(stop.wait)
-
-    thread = threading.Thread(target=lambda: asyncio.run(serve()))
-    thread.start()
-    assert serving.wait(30)
-    yield
-    stop.set()
-    thread.join()
+    with worker_without_sweep(settings, engine):
+        yield
 
 
 @pytest.fixture

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from uuid import UUID
 
-from sqlalchemy import Engine, text
+from sqlalchemy import Engine, insert, text
 
 from billing.deliveries import Accepted, FetchedRates
+from billing.identifiers import new_id
 from billing.ledger import rates
 from billing.ledger.clock import now
+from billing.ledger.database import transaction
+from billing.ledger.tables.rates import RateSnapshotRow
 from billing.origin import by_the_system
 
 
@@ -23,6 +27,24 @@ def accept(engine: Engine, **figures: str) -> UUID:
     verdict = rates.record_delivery(engine, by_the_system("test"), delivery, rates.validators(engine))
     assert isinstance(verdict, Accepted)
     return verdict.snapshot.id
+
+
+def store(engine: Engine, rates: Mapping[str, str], *, age: timedelta = timedelta(0), state: str = "accepted") -> None:
+    """A snapshot of a provider's, as it would have been fetched so long ago by Python's clock, against USD."""
+    then = datetime.now(UTC) - age
+    with transaction(engine) as connection:
+        connection.execute(
+            insert(RateSnapshotRow).values(
+                id=new_id(),
+                provider="openexchangerates",
+                base="USD",
+                provider_time=then,
+                fetched_at=then,
+                rates={"USD": "1", **rates},
+                state=state,
+                accepted_at=then if state == "accepted" else None,
+            )
+        )
 
 
 def age(engine: Engine, by: timedelta) -> None:

@@ -10,17 +10,16 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
-from sqlalchemy import Engine, insert, text
+from sqlalchemy import Engine, text
 
 from billing.bill import Bill, LineItem, LineItemDraft
-from billing.identifiers import new_id
 from billing.ledger import bills, closing, customers, findings, line_items, links, rates, reads, rollups, seller
 from billing.ledger.consistency import OF_WORKFLOWS, Difference, Kind
 from billing.ledger.database import transaction
-from billing.ledger.tables.rates import RateSnapshotRow
 from billing.origin import BILLING_ACCOUNT, Actor, ActorKind, Origin
 from billing.period import Period
 from billing.settings import DEFAULT_CURRENCIES
+from tests.support import rates_history
 from webapp.customer.tokens import token_of
 from webapp.identity import api_keys
 from webapp.identity.roles import Role
@@ -148,21 +147,9 @@ def _rates(engine: Engine) -> None:
     """A provider's of some days, an attempt that failed, and what it delivered last awaits a decision."""
     delivered = [(days, f"2.7{days}", "accepted") for days in range(5, 0, -1)] + [(0, "27", "quarantined")]
     rates.record_attempt(engine, "unreachable", "no answer within 10 s")
-    with transaction(engine) as connection:
-        for days, lari, state in delivered:
-            then = datetime.now(UTC) - timedelta(days=days)
-            connection.execute(
-                insert(RateSnapshotRow).values(
-                    id=new_id(),
-                    provider="openexchangerates",
-                    base="USD",
-                    provider_time=then,
-                    fetched_at=then,
-                    rates={"USD": "1", "EUR": "0.92", "JPY": "151.2", "KWD": "0.307", "GEL": lari},
-                    state=state,
-                    accepted_at=then if state == "accepted" else None,
-                )
-            )
+    for days, lari, state in delivered:
+        found = {"EUR": "0.92", "JPY": "151.2", "KWD": "0.307", "GEL": lari}
+        rates_history.store(engine, found, age=timedelta(days=days), state=state)
 
 
 def _api_keys(engine: Engine) -> dict[str, str]:

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from concurrent.futures import Future
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import pytest
-from sqlalchemy import insert, text
+from sqlalchemy import text
 
-from billing.identifiers import new_id
 from billing.ledger import rates as stored
 from billing.ledger.database import transaction
-from billing.ledger.tables.rates import RateSnapshotRow
+from tests.support import rates_history
 from tests.support.stopwatch import stopwatch
 from webapp import attention
 from webapp.attention import TemporalReach, look
@@ -31,20 +30,7 @@ def with_provider(make_app, config, engine):
 @pytest.fixture
 def store(engine):
     def store_(gel, *, age=timedelta(0), state="accepted"):
-        then = datetime.now(UTC) - age
-        with transaction(engine) as connection:
-            connection.execute(
-                insert(RateSnapshotRow).values(
-                    id=new_id(),
-                    provider="openexchangerates",
-                    base="USD",
-                    provider_time=then,
-                    fetched_at=then,
-                    rates={"USD": "1", "GEL": gel},
-                    state=state,
-                    accepted_at=then if state == "accepted" else None,
-                )
-            )
+        rates_history.store(engine, {"GEL": gel}, age=age, state=state)
 
     return store_
 

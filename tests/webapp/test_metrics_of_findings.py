@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from uuid import uuid4
 
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
-from sqlalchemy import Engine, insert, text
+from sqlalchemy import Engine, text
 
-from billing.identifiers import new_id
 from billing.ledger import findings
 from billing.ledger.consistency import OF_ROWS, Difference, Kind
 from billing.ledger.database import transaction
-from billing.ledger.tables.rates import RateSnapshotRow
 from billing.settings import Settings
+from tests.support import rates_history
 from tests.support.scrapes import Scrape, read
 from workflows.database_gauges import DatabaseGauges
 
@@ -68,20 +67,7 @@ def test_rates_have_the_age_that_their_provider_gave_them_and_samples_have_none(
 
 
 def store_rates(engine: Engine, *, age: timedelta) -> None:
-    then = datetime.now(UTC) - age
-    with transaction(engine) as connection:
-        connection.execute(
-            insert(RateSnapshotRow).values(
-                id=new_id(),
-                provider="openexchangerates",
-                base="USD",
-                provider_time=then,
-                fetched_at=then,
-                rates={"USD": "1", "GEL": "2.7"},
-                state="accepted",
-                accepted_at=then,
-            )
-        )
+    rates_history.store(engine, {"GEL": "2.7"}, age=age)
 
 
 def scraped(settings: Settings) -> Scrape:

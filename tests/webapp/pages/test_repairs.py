@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import threading
 from collections.abc import Iterator
 from uuid import uuid4
 
@@ -16,6 +15,7 @@ from billing.ledger.consistency import Kind
 from billing.settings import Settings
 from embedded.temporal import Temporal
 from tests.support.ledger import OpenBill
+from tests.support.serving import worker_without_sweep
 from tests.support.visitor import Visitor
 from webapp.app import create_app
 from webapp.config import Config
@@ -27,7 +27,6 @@ from workflows.messages import figures_of
 from workflows.reconciling import Reconciler
 from workflows.telling import start
 from workflows.watching import note_workflows
-from workflows.worker import bill_worker, register_search_attributes
 
 
 @pytest.fixture(scope="module")
@@ -46,22 +45,8 @@ def app(settings: Settings) -> Iterator[Flask]:
 
 @pytest.fixture
 def _worker(settings: Settings, engine: Engine) -> Iterator[None]:
-    """Workflows and activities, and no sweep that would be quicker than the administrator."""
-    serving, stop = threading.Event(), threading.Event()
-
-    async def serve() -> None:
-        client = await connect(settings)
-        await register_search_attributes(client, settings.temporal_namespace)
-        async with bill_worker(client, settings, engine):
-            serving.set()
-            await asyncio.to_thread(stop.wait)
-
-    thread = threading.Thread(target=lambda: asyncio.run(serve()))
-    thread.start()
-    assert serving.wait(30)
-    yield
-    stop.set()
-    thread.join()
+    with worker_without_sweep(settings, engine):
+        yield
 
 
 @pytest.mark.usefixtures("_worker")
