@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import timedelta
 from uuid import uuid4
 
@@ -45,6 +46,19 @@ def test_a_kind_of_which_there_is_no_difference_is_there_all_the_same(database_u
 
     assert {labels["kind"] for labels in said.labels("pave_findings")} == set(Kind)
     assert said.value("pave_findings") == 0
+
+
+def test_differences_that_could_not_be_counted_are_absent_and_not_none(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def counts(_engine: Engine) -> Mapping[Kind, int]:
+        raise TimeoutError
+
+    monkeypatch.setattr(findings, "counts", counts)
+    said = scraped(Settings(database_url))
+
+    assert said.value("pave_findings") is None
+    assert said.value("pave_database_up") == 1
 
 
 def test_rates_have_the_age_that_their_provider_gave_them_and_samples_have_none(

@@ -21,6 +21,7 @@ from tests.workflows.conftest import serving, state_when
 from workflows import catching_up
 from workflows import sweep as sweeping
 from workflows.catching_up import CatchingUp
+from workflows.connection import connect
 from workflows.messages import figures_of
 from workflows.news import Notice
 from workflows.sweep import Sweep
@@ -89,6 +90,32 @@ def test_one_that_cannot_be_told_keeps_none_of_those_behind_it_waiting(
         assert told >= set(others)
 
     asyncio.run(scenario())
+
+
+def test_four_that_cannot_be_told_keep_none_of_those_behind_them_waiting(
+    engine: Engine, settings: Settings, open_bill: OpenBill, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As many as are told at once; only where more can't be it is Temporal."""
+    opened = [open_bill() for _ in range(5)]
+    stuck = {str(bill.id) for bill in opened[:4]}
+    told = []
+
+    async def tell(_client: object, _queue: str, notice: Notice) -> None:
+        if notice.bill_id in stuck:
+            raise RPCError("too many signals", RPCStatusCode.RESOURCE_EXHAUSTED, b"")
+        told.append(notice.bill_id)
+
+    monkeypatch.setattr(catching_up, "tell", tell)
+
+    async def round_() -> None:
+        client = await connect(settings)
+        await CatchingUp(engine, settings.temporal_task_queue)._tell_some(client, opened, epoch=0)
+
+    asyncio.run(round_())
+    assert told == [str(opened[4].id)]
+    stuck.add(told.pop())
+    with pytest.raises(RPCError):
+        asyncio.run(round_())
 
 
 def test_what_a_workflow_has_not_heard_is_sent_again(
