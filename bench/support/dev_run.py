@@ -18,7 +18,8 @@ CHECKOUT = Path(__file__).resolve().parents[2]
 READY_WITHIN_S = 120.0
 STOPPED_WITHIN_S = 30.0
 LOOK_EVERY_S = 0.01
-PARTS = ("web", "worker", "postgres", "temporal")
+OURS = ("web", "worker", "worker-2")
+PARTS = (*OURS, "postgres", "temporal")
 
 
 class DevRun:
@@ -56,7 +57,7 @@ class DevRun:
 
     def leader(self, part: str) -> int:
         """The process id of a part."""
-        folder = self.data_dir if part in {"web", "worker"} else self.data_dir / part
+        folder = self.data_dir if part in OURS else self.data_dir / part
         found = process_table.read(folder / f"{part}.process.json")
         if found is None:
             raise RuntimeError(f"{part} doesn't run")
