@@ -62,6 +62,7 @@ def _started_s(stack: Stack, environment: dict[str, str], name: str) -> float:
 def _with_it(run: DevRun, plan: Plan) -> list[Figure]:
     found: list[Figure] = []
     with run.running(until="/readyz?strict=1") as (program, _):
+        run.wait_until_whole()
         found += _memory(run)
         found += _deaths(run, plan)
         began = time.monotonic()
