@@ -63,6 +63,7 @@ def _with_it(run: DevRun, plan: Plan) -> list[Figure]:
     found: list[Figure] = []
     with run.running(until="/readyz?strict=1") as (program, _):
         run.wait_until_whole()
+        time.sleep(SETTLING_S)
         found += _memory(run)
         found += _deaths(run, plan)
         began = time.monotonic()
