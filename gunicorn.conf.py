@@ -51,11 +51,13 @@ LOADED_ONCE = (
 def on_starting(server: Any) -> None:
     """With METRICS_PORT the processes count in files that they share, and listen for scrapers at one socket."""
     from webapp import metrics_files  # noqa: PLC0415 - nothing of it in a server that serves something else
+    from webapp.identity.rate_counts import Counts  # noqa: PLC0415
     from webapp.live.bell import Neighbours  # noqa: PLC0415
     from workflows import scraping  # noqa: PLC0415
 
     # Twice as many as there are: while a reload lasts, old ones and new ones live side by side.
     server.live_neighbours = Neighbours(2 * workers)
+    server.rate_counts = Counts(2 * workers)
     server.metrics_directory = server.metrics_listener = None
     # Whoever started this one may count in files of its own, and takes them along when it goes.
     os.environ.pop(metrics_files.VARIABLE, None)
@@ -88,6 +90,7 @@ def pre_fork(server: Any, worker: Any) -> None:
 def post_fork(server: Any, worker: Any) -> None:
     worker.metrics_listener = server.metrics_listener
     worker.live_neighbours = server.live_neighbours
+    worker.rate_counts = server.rate_counts
     if server.metrics_directory:
         from webapp import metrics_files  # noqa: PLC0415
 
@@ -115,6 +118,8 @@ def post_worker_init(worker: Any) -> None:
         system.live.stop_when(lambda: not worker.alive)
         if worker.metrics_slot < len(worker.live_neighbours):
             system.live.live_beside(worker.live_neighbours, worker.metrics_slot)
+        if worker.metrics_slot < len(worker.rate_counts):
+            system.rate_limiter.count_beside(worker.rate_counts, worker.metrics_slot)
         if worker.metrics_listener:
             from webapp import metrics  # noqa: PLC0415 - after the process has its slot
             from workflows import scraping  # noqa: PLC0415

@@ -11,8 +11,10 @@ from billing.text import parse_text
 from cli.environment import engine
 from webapp.identity import api_keys as keys
 from webapp.identity.roles import Role
+from webapp.identity.scopes import MEANING, OF_ROLE, Scope, in_order
 
 ROLES = click.Choice([role.value for role in Role])
+SCOPES = click.Choice([scope.value for scope in Scope])
 
 
 @click.group("api-keys")
@@ -22,21 +24,34 @@ def api_keys() -> None:
 
 @api_keys.command()
 @click.option("--name", required=True, help="The integration. Keys of one name share an account.")
-@click.option("--role", required=True, type=ROLES)
-def create(name: str, role: str) -> None:
+@click.option("--scope", "scopes", multiple=True, type=SCOPES, help="What the key opens; once for each.")
+@click.option("--role", type=ROLES, help="Short for all scopes that go with this role.")
+@click.option("--customer", "customers", multiple=True, help="Binds the key to this customer; once for each.")
+def create(name: str, scopes: tuple[str, ...], role: str | None, customers: tuple[str, ...]) -> None:
     """Prints a new key, which is shown this once, and nothing else."""
     name = parse_text(name.strip(), "name", longest=keys.LONGEST_NAME)
-    click.echo(keys.create(engine(), name=name, role=Role(role)))
+    granted = {*map(Scope, scopes), *(OF_ROLE[Role(role)] if role else ())}
+    if not granted:
+        raise click.UsageError("give the key a --scope, or several, or a --role")
+    click.echo(keys.create(engine(), name=name, scopes=granted, customers=customers))
+
+
+@api_keys.command()
+def scopes() -> None:
+    """What a key can open."""
+    for scope, meaning in MEANING.items():
+        click.echo(f"{scope:16}  {meaning}")
 
 
 @api_keys.command("list")
 def list_keys() -> None:
     """Every key ever made, oldest first."""
-    row = "{:36}  {:20}  {:8}  {:13}  {:16}  {:16}  {}".format
-    click.echo(row("ID", "NAME", "ROLE", "BEGINS", "CREATED", "LAST USED", "REVOKED"))
+    row = "{:36}  {:20}  {:13}  {:16}  {:16}  {:16}  {}  {}".format
+    click.echo(row("ID", "NAME", "BEGINS", "CREATED", "LAST USED", "REVOKED", "SCOPES", "CUSTOMERS"))
     for key in keys.every(engine()):
         times = (_minute(key.created_at), _minute(key.last_used_at), _minute(key.revoked_at))
-        click.echo(row(str(key.id), key.name, key.role, key.hint, *times))
+        opens = (",".join(in_order(key.scopes)), ",".join(key.customers) or "all")
+        click.echo(row(str(key.id), key.name, key.hint, *times, *opens))
 
 
 @api_keys.command()

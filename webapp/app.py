@@ -28,7 +28,8 @@ from webapp.customer.blueprint import PATH as CUSTOMER_PATH
 from webapp.customer.blueprint import keep_to_yourself
 from webapp.customer.masking import mask_records
 from webapp.customer.routes import customer
-from webapp.identity import access, api_keys, sessions
+from webapp.identity import access, sessions
+from webapp.identity.doorkeeper import Doorkeeper
 from webapp.identity.oidc import Provider
 from webapp.pages.routes import pages
 from webapp.system import System
@@ -96,11 +97,12 @@ def _add_layers(app: Flask, system: System) -> None:
     if tracing.is_configured():
         spans.trace_requests(app)
     headers.protect_answers(app, https=system.config.is_https)
+    headers.refuse_other_hosts(app, system.config.trusted_hosts)
     answer_unroutable(app)
     keep_to_yourself(app)
     access.guard(
         app,
-        api=api_keys.Doorkeeper(system.engine).authenticate,
+        keys=Doorkeeper(system.engine, system.rate_limiter),
         pages=partial(sessions.authenticate, system.engine, system.config.require_totp),
     )
     logs.name_callers(app)

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 from billing.settings import Settings, SettingsInvalid, required
+from webapp.identity import rate_limits
 from webapp.identity.oidc_settings import OidcSettings
+from webapp.identity.rate_limits import RateLimit
 from webapp.identity.sessions import RequireTotp
 from workflows.scraping import address_in
 
 SHORTEST_SECRET = 16
+_HOST_NAME = re.compile(r"[a-z0-9._-]+|[0-9a-f:]+", re.ASCII)
+# Nobody else's page can be called by these.
+LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +26,8 @@ class Config:
     """`settings` are those that the worker shares. `secret_key` signs cookies and cursors.
 
     `oidc` is None where no provider is configured. `trusted_proxies` stand between browsers and this process.
-    `metrics`: whether requests are counted.
+    `other_hosts` may stand in a request's Host beside that of `public_url`; None: whatever stands there.
+    `metrics`: whether requests are counted. `api_rate_limit` is that of each API key, None for none.
     """
 
     settings: Settings
@@ -31,11 +38,21 @@ class Config:
     require_totp: RequireTotp = RequireTotp.NOBODY
     oidc: OidcSettings | None = None
     trusted_proxies: int = 0
+    other_hosts: tuple[str, ...] | None = ()
     metrics: bool = False
+    api_rate_limit: RateLimit | None = rate_limits.DEFAULT
 
     @property
     def is_https(self) -> bool:
         return self.public_url.startswith("https://")
+
+    @property
+    def trusted_hosts(self) -> frozenset[str] | None:
+        """Names by which this system is called, in lower case; None for any."""
+        if self.other_hosts is None:
+            return None
+        own = (urlsplit(self.public_url).hostname or "").lower()
+        return frozenset({own, *LOOPBACK, *self.other_hosts})
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Config:
@@ -49,8 +66,10 @@ class Config:
             require_totp=_require_totp(environment.get("REQUIRE_TOTP") or "nobody"),
             oidc=OidcSettings.from_environment(environment),
             trusted_proxies=_trusted_proxies(environment.get("TRUSTED_PROXIES") or "0"),
+            other_hosts=_other_hosts(environment.get("TRUSTED_HOSTS") or ""),
             web_threads=_web_threads(environment.get("WEB_THREADS") or "32"),
             metrics=address_in(environment, "METRICS_PORT") is not None,
+            api_rate_limit=_rate_limit(environment.get("API_RATE_LIMIT")),
         )
 
 
@@ -92,3 +111,16 @@ def _trusted_proxies(text: str) -> int:
     if not (text.isascii() and text.isdigit() and len(text) <= 2):
         raise SettingsInvalid(f"TRUSTED_PROXIES must be how many proxies stand before the pages, not {text!r}")
     return int(text)
+
+
+def _rate_limit(text: str | None) -> RateLimit | None:
+    return RateLimit.parse(text) if text else rate_limits.DEFAULT
+
+
+def _other_hosts(text: str) -> tuple[str, ...] | None:
+    if text.strip() == "*":
+        return None
+    names = tuple(name.strip().lower() for name in text.split(",") if name.strip())
+    if not all(_HOST_NAME.fullmatch(name) for name in names):
+        raise SettingsInvalid(f"TRUSTED_HOSTS must be host names without ports, with commas between, or *, not {text!r}")
+    return names

@@ -1,10 +1,12 @@
-"""What every answer carries: its request id, and what a browser may do with it."""
+"""What every answer carries: its request id, and what a browser may do with it. By which names we are asked."""
 
 from __future__ import annotations
 
 import re
+from urllib.parse import urlsplit
 
 from flask import Flask, Response, g, request
+from werkzeug.exceptions import BadRequest
 
 from billing.identifiers import new_id
 
@@ -23,6 +25,25 @@ def name_requests(app: Flask) -> None:
     def take_or_make_request_id() -> None:
         given = request.headers.get("X-Request-Id", "")
         g.request_id = given if _SANE_REQUEST_ID.fullmatch(given) else str(new_id())
+
+
+def refuse_other_hosts(app: Flask, trusted: frozenset[str] | None) -> None:
+    """A request that calls this system by a name it doesn't have is refused before anything looks at it: a page of
+    somebody else's domain that resolves to this address reads nothing. Whoever asks whether it lives may use any."""
+    if trusted is None:
+        return
+
+    @app.before_request
+    def refuse() -> None:
+        if request.blueprint != "health" and _host_name(request.host) not in trusted:
+            raise BadRequest
+
+
+def _host_name(host: str) -> str | None:
+    try:
+        return urlsplit(f"//{host}").hostname
+    except ValueError:
+        return None
 
 
 def protect_answers(app: Flask, *, https: bool) -> None:

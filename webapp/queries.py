@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -117,9 +117,16 @@ def customer_by_id(system: System, customer_id: UUID) -> Customer:
     return reads.customer_by_id(system.engine, customer_id)
 
 
-def customers(system: System, *, text: str | None = None, limit: int, before: UUID | None = None) -> Sequence[Customer]:
-    """Newest first."""
-    return reads.customers(system.engine, text=text, limit=limit, before=before)
+def customers(
+    system: System,
+    *,
+    text: str | None = None,
+    limit: int,
+    before: UUID | None = None,
+    among: Collection[UUID] | None = None,
+) -> Sequence[Customer]:
+    """Newest first; `among` these and no others."""
+    return reads.customers(system.engine, text=text, limit=limit, before=before, among=among)
 
 
 def workflow_state(system: System, bill_id: UUID) -> WorkflowState:

@@ -15,6 +15,7 @@ from billing.ledger.settings import offered
 from billing.ledger.standings import standings
 from webapp.attention import ATTENTION_FOR_S, TemporalReach, look
 from webapp.config import Config
+from webapp.identity.rate_limits import RateLimiter
 from webapp.identity.sealing import Seal
 from webapp.live.admission import admitted
 from webapp.live.bounds import most_streams
@@ -34,6 +35,7 @@ class System:
         self.app: Flask | None = None
         self.engine = engine
         self.adding = GroupCommit(engine)
+        self.rate_limiter = RateLimiter(config.api_rate_limit)
         self.rates = RatesReader(engine, config.settings)
         self.offered = Remembered(partial(offered, engine, ceiling=self.configured_currencies), for_s=OFFERED_FOR_S)
         read = partial(standings, engine, samples=config.settings.sample_rates)

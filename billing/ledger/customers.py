@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from uuid import UUID
 
 from sqlalchemy import Connection, Engine, select, update
@@ -41,6 +41,14 @@ def _parse_detail(field: str, value: object) -> str:
     if field == "email":
         return parse_email(value, required=False)
     return parse_text(value, field, longest=EDITABLE[field], required=False)
+
+
+def ids_of(connection: Connection, external_ids: Collection[str]) -> Mapping[str, UUID]:
+    """Our ids of those of these that there are."""
+    rows = connection.execute(
+        select(CustomerRow.external_id, CustomerRow.id).where(CustomerRow.external_id.in_(external_ids))
+    )
+    return {row.external_id: row.id for row in rows}
 
 
 def register(engine: Engine, origin: Origin, external_id: str, details: Mapping[str, str]) -> tuple[Customer, bool]:

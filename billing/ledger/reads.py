@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import cast
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, Connection, Engine, FromClause, literal_column, or_, select
@@ -40,6 +41,12 @@ def bills_by_id(connection: Connection, ids: Sequence[UUID]) -> list[Bill]:
 def bill(engine: Engine, bill_id: UUID) -> Bill:
     with snapshot(engine) as connection:
         return read_bill(connection, bill_id)
+
+
+def customer_of_bill(engine: Engine, bill_id: UUID) -> UUID | None:
+    """Whose bill it is, which never changes; None when there is no such bill."""
+    row = database.one_row(engine, "SELECT customer_id FROM bills WHERE id = %s", (bill_id,))
+    return None if row is None else cast(UUID, row.customer_id)
 
 
 def those_of(engine: Engine, ids: Sequence[UUID]) -> Mapping[UUID, Bill]:
@@ -184,6 +191,14 @@ def customer(engine: Engine, external_id: str) -> Customer:
     return customer_of(row)
 
 
+def customer_id(engine: Engine, external_id: str) -> UUID | None:
+    """Our id of theirs; None when there is no such customer."""
+    if "\0" in external_id:
+        return None
+    row = database.one_row(engine, "SELECT id FROM customers WHERE external_id = %s", (external_id,))
+    return None if row is None else cast(UUID, row.id)
+
+
 def customer_by_id(engine: Engine, customer_id: UUID) -> Customer:
     """Raises CustomerNotFound."""
     with snapshot(engine) as connection:
@@ -193,9 +208,18 @@ def customer_by_id(engine: Engine, customer_id: UUID) -> Customer:
     return customer_of(row)
 
 
-def customers(engine: Engine, *, text: str | None = None, limit: int, before: UUID | None = None) -> list[Customer]:
-    """Newest first; `text` finds a part of their id, name or e-mail."""
+def customers(
+    engine: Engine,
+    *,
+    text: str | None = None,
+    limit: int,
+    before: UUID | None = None,
+    among: Collection[UUID] | None = None,
+) -> list[Customer]:
+    """Newest first; `text` finds a part of their id, name or e-mail. `among`: these and no others."""
     query = select(_CUSTOMERS)
+    if among is not None:
+        query = query.where(_CUSTOMERS.c.id.in_(among))
     if text:
         query = query.where(or_(names(text), _CUSTOMERS.c.email.icontains(text, autoescape=True)))
     if before is not None:

@@ -10,9 +10,11 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine
 
-from billing.ledger import bill_list
+from billing.ledger import bill_list, customers
+from billing.origin import Origin
 from webapp.identity import api_keys, user_changes, users
 from webapp.identity.roles import Role
+from webapp.identity.scopes import OF_ROLE, Scope
 
 
 @pytest.fixture
@@ -38,7 +40,28 @@ def test_a_new_key_is_all_that_is_printed(pave, engine: Engine):
     assert done.returncode == 0
     assert done.stdout.startswith("pave_")
     assert len(done.stdout.splitlines()) == 1
-    assert (key.name, key.role, key.hint) == ("erp", Role.OPERATOR, done.stdout[:11])
+    assert (key.name, key.scopes, key.hint) == ("erp", OF_ROLE[Role.OPERATOR], done.stdout[:11])
+
+
+def test_one_for_a_few_scopes_and_customers(pave, engine: Engine, origin: Origin):
+    for name in ("acme", "beta"):
+        customers.register(engine, origin, name, {})
+    given = ("--scope", "items:write", "--scope", "bills:read", "--customer", "beta", "--customer", "acme")
+    assert pave("api-keys", "create", "--name", "meter", *given).returncode == 0
+
+    key = api_keys.every(engine)[-1]
+    assert (key.scopes, key.customers) == ({Scope.ITEMS_WRITE, Scope.BILLS_READ}, ("acme", "beta"))
+    line = pave("api-keys", "list").stdout.splitlines()[-1]
+    assert line.endswith("bills:read,items:write  acme,beta")
+    assert "items:write" in pave("api-keys", "scopes").stdout
+
+
+@pytest.mark.parametrize("given", [(), ("--scope", "king"), ("--role", "viewer", "--customer", "nobody at all")])
+def test_none_is_made_that_opens_nothing_or_is_bound_to_nobody(pave, engine: Engine, given: tuple[str, ...]):
+    before = len(api_keys.every(engine))
+    done = pave("api-keys", "create", "--name", "erp", *given)
+    assert (done.returncode != 0, done.stdout) == (True, "")
+    assert len(api_keys.every(engine)) == before
 
 
 def test_keys_are_listed_and_revoked(pave, engine: Engine):

@@ -34,7 +34,7 @@ from webapp.api.negotiation import checked_key, idempotency_key
 from webapp.drafts import FIELDS, parse_draft
 from webapp.identity.access import allow
 from webapp.identity.caller import origin
-from webapp.identity.roles import Role
+from webapp.identity.scopes import Scope
 from webapp.system import System, system
 
 _ROW_FIELDS = (*FIELDS, "key")
@@ -50,7 +50,7 @@ class Row:
 
 
 @api.post("/bills/<bill_id>/line-items/batch")
-@allow(Role.OPERATOR)
+@allow(Scope.ITEMS_WRITE)
 def add_batch(bill_id: str) -> Response:
     id_ = bill_id_in(bill_id)
     currency = wanted_currency(system(), id_)

@@ -26,27 +26,30 @@ from webapp.api.blueprint import api
 from webapp.api.body import expected_version, json_object, json_object_or_nothing
 from webapp.api.negotiation import idempotency_key
 from webapp.api.parameters import limit, parameters, search
-from webapp.identity.access import allow
-from webapp.identity.caller import origin
-from webapp.identity.roles import Role
+from webapp.identity.access import allow, open_to_bound_keys
+from webapp.identity.caller import bound_customers, origin
+from webapp.identity.doorkeeper import refuse_to_open_for
+from webapp.identity.scopes import Scope
 from webapp.system import System, system
 
 FILTERS = ("customer_id", "status", "currency", "from", "to", "q")
 
 
 @api.post("/bills")
-@allow(Role.OPERATOR)
+@allow(Scope.BILLS_WRITE)
+@open_to_bound_keys
 def open_bill() -> Response:
     parameters()
     body = json_object(("customer_id", "period_start", "period_end"))
     customer_id = parse_external_id(body.get("customer_id"))
     period = Period.parse(body.get("period_start"), body.get("period_end"))
+    refuse_to_open_for(system().engine, customer_id)
     opened = commands.open_bill(system(), origin(idempotency_key()), customer_id, period)
     return bill_answer(system(), opened.bill, replayed=opened.replayed)
 
 
 @api.get("/bills/<bill_id>")
-@allow(Role.VIEWER)
+@allow(Scope.BILLS_READ)
 def show_bill(bill_id: str) -> Response:
     asked = parameters("currency", "cursor")
     id_ = bill_id_in(bill_id)
@@ -66,7 +69,8 @@ def _with_older_items(system: System, bill_id: UUID, before: int, currency: str 
 
 
 @api.get("/bills")
-@allow(Role.VIEWER)
+@allow(Scope.BILLS_READ)
+@open_to_bound_keys
 def list_bills() -> Response:
     asked = parameters(*FILTERS, "limit", "cursor")
     wanted, size = _filter(asked), limit(asked)
@@ -87,6 +91,7 @@ def _filter(asked: dict[str, str]) -> BillFilter:
         ends_after=parse_instant(asked["from"], "from") if "from" in asked else None,
         starts_before=parse_instant(asked["to"], "to") if "to" in asked else None,
         text=search(asked),
+        among=bound_customers(),
     )
 
 
@@ -98,7 +103,7 @@ def _status(text: str) -> BillStatus:
 
 
 @api.post("/bills/<bill_id>/period")
-@allow(Role.OPERATOR)
+@allow(Scope.BILLS_WRITE)
 def change_period(bill_id: str) -> Response:
     id_ = bill_id_in(bill_id)
     currency = wanted_currency(system(), id_)
@@ -111,7 +116,7 @@ def change_period(bill_id: str) -> Response:
 
 
 @api.post("/bills/<bill_id>/close")
-@allow(Role.OPERATOR)
+@allow(Scope.BILLS_CLOSE)
 def close_bill(bill_id: str) -> Response:
     """200 with the closed bill; 202 with one that will be: its closing is stored and carried out by itself."""
     id_ = bill_id_in(bill_id)

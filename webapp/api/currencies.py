@@ -10,21 +10,22 @@ from webapp.api import render
 from webapp.api.blueprint import api
 from webapp.api.body import expected_version, json_object
 from webapp.api.parameters import parameters
-from webapp.identity.access import allow
+from webapp.identity.access import allow, open_to_bound_keys
 from webapp.identity.caller import origin
-from webapp.identity.roles import Role
+from webapp.identity.scopes import Scope
 from webapp.system import system
 
 
 @api.get("/currencies")
-@allow(Role.VIEWER)
+@allow(Scope.RATES_READ)
+@open_to_bound_keys
 def show_currencies() -> Response:
     parameters()
     return _answer()
 
 
 @api.patch("/currencies")
-@allow(Role.ADMIN)
+@allow(Scope.RATES_WRITE)
 def offer_currencies() -> Response:
     """`offered` names all that are offered from now on; currencies that are on a bill stay readable."""
     parameters()

@@ -16,14 +16,14 @@ from webapp.api.blueprint import api
 from webapp.api.body import json_object
 from webapp.api.negotiation import idempotency_key
 from webapp.api.parameters import limit, parameters, search
-from webapp.identity.access import allow
-from webapp.identity.caller import origin
-from webapp.identity.roles import Role
+from webapp.identity.access import allow, open_to_bound_keys
+from webapp.identity.caller import bound_customers, origin
+from webapp.identity.scopes import Scope
 from webapp.system import system
 
 
 @api.post("/customers")
-@allow(Role.OPERATOR)
+@allow(Scope.CUSTOMERS_WRITE)
 def register_customer() -> Response:
     parameters()
     body = json_object(("id", *EDITABLE))
@@ -37,14 +37,16 @@ def _details_in(body: Mapping[str, Any]) -> dict[str, str]:
 
 
 @api.get("/customers")
-@allow(Role.VIEWER)
+@allow(Scope.CUSTOMERS_READ)
+@open_to_bound_keys
 def list_customers() -> Response:
     asked = parameters("q", "limit", "cursor")
     size = limit(asked)
     words = search(asked)
     listing = ("customers", words)
     before = cursors.read(asked.get("cursor"), *listing)
-    customers = queries.customers(system(), text=words, limit=size + 1, before=UUID(before) if before else None)
+    place, among = UUID(before) if before else None, bound_customers()
+    customers = queries.customers(system(), text=words, limit=size + 1, before=place, among=among)
     shown = customers[:size]
     cursor = cursors.sign(str(shown[-1].id), *listing) if len(customers) > size else None
     texts = (render.customer(customer) for customer in shown)
@@ -52,7 +54,7 @@ def list_customers() -> Response:
 
 
 @api.get("/customers/<any_text:customer_id>")
-@allow(Role.VIEWER)
+@allow(Scope.CUSTOMERS_READ)
 def show_customer(customer_id: str) -> Response:
     parameters()
     customer = queries.customer(system(), _known_id(customer_id))
@@ -60,7 +62,7 @@ def show_customer(customer_id: str) -> Response:
 
 
 @api.patch("/customers/<any_text:customer_id>")
-@allow(Role.OPERATOR)
+@allow(Scope.CUSTOMERS_WRITE)
 def edit_customer(customer_id: str) -> Response:
     """Changes the fields that are given; closed bills keep what they were closed with."""
     parameters()

@@ -132,10 +132,13 @@ def _refused(error: BillingError) -> Response:
 
 
 def _of_who_may_know(error: BillingError) -> BillingError:
-    """Who asks with a key that was revoked since this process looked it up is told that, and nothing else."""
+    """Who asks with a key that was revoked since this process looked it up is told that, and nothing else.
+
+    But that it asks too much: to look it up is what that is to spare.
+    """
     if isinstance(error, errors.Unauthenticated):
         g.pop("caller", None)
-    elif not isinstance(error, errors.Unavailable):
+    elif not isinstance(error, errors.Unavailable | errors.ResourceExhausted):
         try:
             access.confirm()
         except BillingError as first:

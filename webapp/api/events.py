@@ -10,12 +10,12 @@ from webapp.api.bill_answer import bill_id_in
 from webapp.api.blueprint import api
 from webapp.api.parameters import after, limit, parameters
 from webapp.identity.access import allow
-from webapp.identity.roles import Role
+from webapp.identity.scopes import Scope
 from webapp.system import system
 
 
 @api.get("/bills/<bill_id>/events")
-@allow(Role.VIEWER)
+@allow(Scope.EVENTS_READ)
 def list_events(bill_id: str) -> Response:
     """Those after a version; `next_after` is where to go on, null when there is no more yet."""
     asked = parameters("after", "limit")

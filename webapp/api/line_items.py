@@ -19,12 +19,12 @@ from webapp.api.parameters import limit, parameters
 from webapp.drafts import FIELDS, parse_draft
 from webapp.identity.access import allow, confirm, confirmed_by_the_ledger
 from webapp.identity.caller import origin
-from webapp.identity.roles import Role
+from webapp.identity.scopes import Scope
 from webapp.system import System, system
 
 
 @api.post("/bills/<bill_id>/line-items")
-@allow(Role.OPERATOR)
+@allow(Scope.ITEMS_WRITE)
 @confirmed_by_the_ledger
 def add_line_item(bill_id: str) -> Response:
     """200 with the bill and the item; 202 when the caller prefers not to wait for the outcome."""
@@ -48,7 +48,7 @@ def _request_line_item(system: System, bill_id: UUID, draft: LineItemDraft) -> R
 
 
 @api.get("/bills/<bill_id>/line-item-requests/<request_id>")
-@allow(Role.VIEWER)
+@allow(Scope.BILLS_READ)
 def show_line_item_request(bill_id: str, request_id: str) -> Response:
     parameters()
     id_ = bill_id_in(bill_id)
@@ -57,7 +57,7 @@ def show_line_item_request(bill_id: str, request_id: str) -> Response:
 
 
 @api.get("/bills/<bill_id>/line-items")
-@allow(Role.VIEWER)
+@allow(Scope.BILLS_READ)
 def list_line_items(bill_id: str) -> Response:
     asked = parameters("limit", "cursor")
     id_, size = bill_id_in(bill_id), limit(asked)

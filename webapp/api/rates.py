@@ -17,9 +17,9 @@ from webapp import commands, queries
 from webapp.api import render
 from webapp.api.blueprint import api
 from webapp.api.parameters import parameters
-from webapp.identity.access import allow
+from webapp.identity.access import allow, open_to_bound_keys
 from webapp.identity.caller import origin
-from webapp.identity.roles import Role
+from webapp.identity.scopes import Scope
 from webapp.rates import RatesInUse, per_unit
 from webapp.system import system
 
@@ -28,7 +28,8 @@ DIGITS = 12
 
 
 @api.get("/rates")
-@allow(Role.VIEWER)
+@allow(Scope.RATES_READ)
+@open_to_bound_keys
 def show_rates() -> Response:
     asked = parameters("base")
     base = asked.get("base", BASE)
@@ -73,7 +74,7 @@ def _quarantined(pending: Quarantined) -> dict[str, Any]:
 
 
 @api.post("/rates/<snapshot_id>/accept")
-@allow(Role.ADMIN)
+@allow(Scope.RATES_WRITE)
 def accept_rates(snapshot_id: str) -> Response:
     """An admin's word that rates in quarantine are right."""
     parameters()

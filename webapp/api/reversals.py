@@ -16,12 +16,12 @@ from webapp.api.body import json_object
 from webapp.api.negotiation import idempotency_key
 from webapp.identity.access import allow
 from webapp.identity.caller import origin
-from webapp.identity.roles import Role
+from webapp.identity.scopes import Scope
 from webapp.system import system
 
 
 @api.post("/bills/<bill_id>/line-items/<item_id>/reversal")
-@allow(Role.OPERATOR)
+@allow(Scope.ITEMS_WRITE)
 def reverse_line_item(bill_id: str, item_id: str) -> Response:
     id_, item = bill_id_in(bill_id), parse_id(item_id, LineItemNotFound)
     currency = wanted_currency(system(), id_)

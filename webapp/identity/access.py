@@ -1,15 +1,19 @@
-"""The declared table of who may do what: every route says it, or the application doesn't start."""
+"""The declared table of who may do what: every route says it, or the application doesn't start.
+
+Pages ask for a role of staff, calls of the API for a scope of a key. `docs/access.md` is the table as it stands.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, TypeVar
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol, TypeVar
 
 from flask import Flask, current_app, g, request
 
 from billing.errors import PermissionDenied, Unauthenticated
 from webapp.identity.caller import Caller
 from webapp.identity.roles import Role
+from webapp.identity.scopes import Scope
 
 View = TypeVar("View", bound=Callable[..., Any])
 Authenticate = Callable[..., Caller | None]
@@ -18,7 +22,11 @@ _DECLARATION = "access_declared"
 _FOR_ENROLMENT = "open_before_enrolment"
 _BY_ITSELF = "asked_by_itself"
 _CONFIRMED = "confirmed_by_the_ledger"
+_FOR_BOUND_KEYS = "open_to_bound_keys"
 PUBLIC = "public"
+API = "api"
+# What in an address says whose it is: who is bound to customers is let in to theirs.
+SAYS_WHOSE = frozenset({"bill_id", "customer_id"})
 
 
 class AccessUndeclared(Exception):
@@ -32,11 +40,38 @@ class SecondFactorNeeded(PermissionDenied):
     default_message = "a second factor must be set up first"
 
 
-def allow(role: Role) -> Callable[[View], View]:
-    """Declares that this role, and those that include it, may use the route. Stands next to the route."""
+class ScopeMissing(PermissionDenied):
+    """The API key holds, and wasn't given the scope that this call needs."""
+
+    reason = "scope_missing"
+    default_message = "this API key lacks a scope"
+
+
+class KeyBound(PermissionDenied):
+    """The API key is bound to customers, and this concerns others or all of them."""
+
+    reason = "key_bound"
+    default_message = "this API key is bound to customers, and this is not about one of them"
+
+
+class Keys(Protocol):
+    """Knows whose API key a request carries."""
+
+    def authenticate(self, *, is_confirmed_later: bool) -> Caller | None: ...
+
+    def confirm(self) -> Caller | None:
+        """Looks it up, whatever is remembered."""
+
+    def refuse_others(self, caller: Caller, address: Mapping[str, Any]) -> None:
+        """Raises as for what isn't there when the address leads to somebody to whom the key isn't bound."""
+
+
+def allow(needed: Role | Scope) -> Callable[[View], View]:
+    """Declares what the route asks for: a role of staff, and those that include it, or a scope of an API key. Stands
+    next to the route."""
 
     def declare(view: View) -> View:
-        setattr(view, _DECLARATION, role)
+        setattr(view, _DECLARATION, needed)
         return view
 
     return declare
@@ -69,39 +104,60 @@ def confirmed_by_the_ledger(view: View) -> View:
     return view
 
 
-def declared(app: Flask, endpoint: str) -> Role | str | None:
-    """A role, PUBLIC, or None for a route that declares nothing."""
+def open_to_bound_keys(view: View) -> View:
+    """Lets in API keys that are bound to customers though the address says nothing of whose it is: the view keeps to
+    `bound_customers` itself, or tells nothing about anybody. Without it they are refused there."""
+    setattr(view, _FOR_BOUND_KEYS, True)
+    return view
+
+
+def declared(app: Flask, endpoint: str) -> Role | Scope | str | None:
+    """A role, a scope, PUBLIC, or None for a route that declares nothing."""
     return getattr(app.view_functions[endpoint], _DECLARATION, None)
 
 
+def takes_bound_keys(app: Flask, endpoint: str) -> bool:
+    """Whether keys that are bound to customers are let in there, to what is their customers'."""
+    arguments = {name for rule in app.url_map.iter_rules(endpoint) for name in rule.arguments}
+    return hasattr(app.view_functions[endpoint], _FOR_BOUND_KEYS) or not SAYS_WHOSE.isdisjoint(arguments)
+
+
 def refuse_undeclared(app: Flask) -> None:
-    """Raises AccessUndeclared, naming every route that forgot."""
-    forgot = sorted({rule.endpoint for rule in app.url_map.iter_rules() if declared(app, rule.endpoint) is None})
+    """Raises AccessUndeclared, naming every route that forgot; one of the API can declare a scope only, or PUBLIC."""
+    endpoints = sorted({rule.endpoint for rule in app.url_map.iter_rules()})
+    forgot = [endpoint for endpoint in endpoints if not _is_declared(endpoint, declared(app, endpoint))]
     if forgot:
         raise AccessUndeclared(f"these routes don't declare who may use them: {', '.join(forgot)}")
 
 
-def guard(app: Flask, *, api: Authenticate, pages: Authenticate) -> None:
+def _is_declared(endpoint: str, needed: Role | Scope | str | None) -> bool:
+    if needed == PUBLIC:
+        return True
+    return isinstance(needed, Scope if endpoint.startswith(f"{API}.") else Role)
+
+
+def guard(app: Flask, *, keys: Keys, pages: Authenticate) -> None:
     """Lets in who may come in, before anything else looks at the request.
 
     `pages` takes `is_sighting`, whether somebody is there.
     """
 
-    app.extensions["confirm_api_key"] = api
+    app.extensions["api_keys"] = keys
 
     @app.before_request
     def admit() -> None:
         if request.endpoint is None or request.method == "OPTIONS":
             return  # nothing will run: no such route, or the list of its methods
         needed, view = declared(current_app, request.endpoint), current_app.view_functions[request.endpoint]
-        if needed != PUBLIC:
-            if request.blueprint == "api":
-                found = api(is_confirmed_later=hasattr(view, _CONFIRMED))
-            else:
-                found = pages(is_sighting=not hasattr(view, _BY_ITSELF))
-            g.caller = _admitted(found, needed)
-            if g.caller.must_enrol and not hasattr(view, _FOR_ENROLMENT):
-                raise SecondFactorNeeded
+        if needed == PUBLIC:
+            return
+        if request.blueprint == API:
+            g.caller = _admitted(keys.authenticate(is_confirmed_later=hasattr(view, _CONFIRMED)), needed)
+            _keep_to_customers(g.caller, keys)
+        else:
+            g.caller = _admitted(pages(is_sighting=not hasattr(view, _BY_ITSELF)), needed)
+        if g.caller.must_enrol and not hasattr(view, _FOR_ENROLMENT):
+            raise SecondFactorNeeded
 
 
 def confirm() -> None:
@@ -109,12 +165,27 @@ def confirm() -> None:
     caller: Caller | None = g.get("caller")
     if caller is not None and caller.key_to_confirm is not None:
         g.pop("caller")
-        g.caller = _admitted(current_app.extensions["confirm_api_key"](), caller.role)
+        keys: Keys = current_app.extensions["api_keys"]
+        found = keys.confirm()
+        if found is None:
+            raise Unauthenticated
+        g.caller = found
 
 
-def _admitted(caller: Caller | None, needed: Role | str | None) -> Caller:
+def _admitted(caller: Caller | None, needed: Role | Scope | str | None) -> Caller:
     if caller is None:
         raise Unauthenticated
-    if not isinstance(needed, Role) or not caller.role.includes(needed):
+    if isinstance(needed, Scope) and not caller.may(needed):
+        raise ScopeMissing(f"this API key lacks the scope {needed}")
+    if not isinstance(needed, Role | Scope) or not caller.may(needed):
         raise PermissionDenied
     return caller
+
+
+def _keep_to_customers(caller: Caller, keys: Keys) -> None:
+    assert request.endpoint is not None
+    if caller.customers is None:
+        return
+    if not takes_bound_keys(current_app, request.endpoint):
+        raise KeyBound
+    keys.refuse_others(caller, request.view_args or {})

@@ -1,35 +1,38 @@
-"""Integrators' API keys: bearer tokens that belong to an account, shown once, stored hashed, revocable."""
+"""Integrators' API keys: bearer tokens that belong to an account, shown once, stored hashed, revocable.
+
+What a key opens is settled when it is made: its scopes, and the customers it is bound to, if any. For other ones there
+is another key of the same name, which goes on with the same idempotency keys.
+"""
 
 from __future__ import annotations
 
-import threading
-import time
-from collections import OrderedDict
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from flask import request
-from sqlalchemy import Engine, Row, select, update
+from sqlalchemy import Connection, Engine, Row, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 
-from billing.errors import NotFound
+from billing.errors import InvalidArgument, NotFound
 from billing.identifiers import new_id
+from billing.ledger import customers as ledger_customers
 from billing.ledger import events, idempotency
 from billing.ledger.clock import now
-from billing.ledger.database import one_row, single_statement, transaction
-from billing.origin import Actor, ActorKind, Origin, by_the_system, fingerprint
-from webapp.identity.caller import Caller
+from billing.ledger.database import transaction
+from billing.ledger.tables.bills import CustomerRow
+from billing.origin import Origin, by_the_system, fingerprint
+from webapp.identity import scopes as known_scopes
 from webapp.identity.roles import Role
+from webapp.identity.scopes import OF_ROLE, Scope
 from webapp.identity.tables import AccountRow, ApiKeyRow
 from webapp.identity.tokens import new_token, token_hash
 
 PREFIX = "pave_"
 HINT_LENGTH = len(PREFIX) + 6
-LONGEST_TOKEN = 200
 LONGEST_NAME = 255
+MOST_CUSTOMERS = 100
 BY_A_COMMAND = by_the_system("pave-api-keys")
 
 
@@ -42,11 +45,15 @@ class ApiKeyNotFound(NotFound):
 
 @dataclass(frozen=True, slots=True)
 class ApiKey:
-    """A key as it can be listed: `hint` is how its token begins, the rest is known to its holder alone."""
+    """A key as it can be listed: `hint` is how its token begins, the rest is known to its holder alone.
+
+    `customers` are those it is bound to, by their own ids; empty for a key that is bound to none in particular.
+    """
 
     id: UUID
     name: str
-    role: Role
+    scopes: frozenset[Scope]
+    customers: tuple[str, ...]
     hint: str
     created_at: datetime
     last_used_at: datetime | None
@@ -61,33 +68,66 @@ class Issued:
     token: str | None
 
 
-def create(engine: Engine, *, name: str, role: Role) -> str:
-    """A new key's token, made from a shell."""
-    token = issue(engine, BY_A_COMMAND, name=name, role=role).token
+def create(
+    engine: Engine,
+    *,
+    name: str,
+    role: Role | None = None,
+    scopes: Collection[Scope] = (),
+    customers: Collection[str] = (),
+) -> str:
+    """A new key's token, made from a shell. `role`: every scope that goes with it."""
+    granted = {*scopes, *(OF_ROLE[role] if role else ())}
+    token = issue(engine, BY_A_COMMAND, name=name, scopes=granted, customers=customers).token
     assert token is not None, "without an idempotency key there is no repeat"
     return token
 
 
-def issue(engine: Engine, origin: Origin, *, name: str, role: Role) -> Issued:
-    """A new key. Keys of one name belong to one account, so a new key goes on where the old ended."""
-    token, print_ = new_token(PREFIX), fingerprint(name, role)
+def issue(
+    engine: Engine, origin: Origin, *, name: str, scopes: Collection[Scope], customers: Collection[str] = ()
+) -> Issued:
+    """A new key, bound to these customers if there are any. Keys of one name belong to one account, so a new key goes
+    on where the old ended.
+
+    Raises InvalidArgument for customers nobody knows.
+    """
+    granted = known_scopes.in_order(known_scopes.parse(scopes))
+    bound = sorted(set(customers))
+    token, print_ = new_token(PREFIX), fingerprint(name, " ".join(granted), *bound)
     with transaction(engine) as connection:
         idempotency.wait_for_twin(connection, origin, "issue_api_key")
         known = idempotency.recall(connection, origin, "issue_api_key", print_)
         if known:
             return Issued(known, None)
-        key_id = new_id()
+        key_id, ids = new_id(), _ids_of(connection, bound)
         connection.execute(insert(AccountRow).values(id=new_id(), name=name).on_conflict_do_nothing())
         account_id = connection.execute(select(AccountRow.id).where(AccountRow.name == name)).scalar_one()
         connection.execute(
             insert(ApiKeyRow).values(
-                id=key_id, account_id=account_id, token_hash=token_hash(token), hint=token[:HINT_LENGTH], role=role
+                id=key_id,
+                account_id=account_id,
+                token_hash=token_hash(token),
+                hint=token[:HINT_LENGTH],
+                # For processes of the version before: they know no key that a role doesn't describe.
+                role=None if ids else known_scopes.role_with(granted),
+                scopes=granted,
+                customer_ids=ids or None,
             )
         )
-        data = {"name": name, "role": role}
+        data = {"name": name, "scopes": granted, "customers": [str(id_) for id_ in ids]}
         events.append(connection, origin, "api_key.created", ("api_key", key_id), 1, now(connection), data)
         idempotency.remember(connection, origin, "issue_api_key", print_, key_id)
     return Issued(key_id, token)
+
+
+def _ids_of(connection: Connection, external_ids: Sequence[str]) -> list[UUID]:
+    if len(external_ids) > MOST_CUSTOMERS:
+        raise InvalidArgument(f"a key cannot be bound to more than {MOST_CUSTOMERS} customers", field="customers")
+    found = ledger_customers.ids_of(connection, external_ids)
+    unknown = next((one for one in external_ids if one not in found), None)
+    if unknown is not None:
+        raise InvalidArgument(f"no customer has the id {unknown}", reason="customer_not_found", field="customers")
+    return [found[one] for one in external_ids]
 
 
 def revoke(engine: Engine, key_id: UUID, origin: Origin = BY_A_COMMAND) -> None:
@@ -120,77 +160,24 @@ def every(engine: Engine) -> Sequence[ApiKey]:
         return [_key_of(row) for row in connection.execute(_KEYS.order_by(ApiKeyRow.id))]
 
 
-_KEYS = select(ApiKeyRow.__table__, AccountRow.name).join(AccountRow, AccountRow.id == ApiKeyRow.account_id)
+_BOUND_TO = (
+    select(func.array_agg(CustomerRow.external_id))
+    .where(CustomerRow.id == func.any(ApiKeyRow.customer_ids))
+    .correlate(ApiKeyRow)
+    .scalar_subquery()
+)
+_KEYS = select(ApiKeyRow.__table__, AccountRow.name, _BOUND_TO.label("customers")).join(
+    AccountRow, AccountRow.id == ApiKeyRow.account_id
+)
 
 
 def _key_of(row: Row[Any]) -> ApiKey:
-    return ApiKey(row.id, row.name, Role(row.role), row.hint, row.created_at, row.last_used_at, row.revoked_at)
+    return ApiKey(
+        row.id, row.name, granted(row), tuple(sorted(row.customers or ())), row.hint, row.created_at, row.last_used_at,
+        row.revoked_at,
+    )  # fmt: skip
 
 
-# Runs before every call of the API: one round trip, by the unique index of the hash.
-_LOOK_UP = """
-    SELECT k.id, k.account_id, k.role, a.name,
-           coalesce(k.last_used_at < clock_timestamp() - interval '1 minute', true) AS use_unrecorded
-    FROM api_keys k JOIN accounts a ON a.id = k.account_id
-    WHERE k.token_hash = %s AND k.revoked_at IS NULL
-"""
-_RECORD_USE = """
-    UPDATE api_keys SET last_used_at = clock_timestamp()
-    WHERE id = %s AND (last_used_at IS NULL OR last_used_at < clock_timestamp() - interval '1 minute')
-"""
-
-
-REMEMBERED_FOR_S = 30.0
-MOST_REMEMBERED = 1_000
-
-
-class Doorkeeper:
-    """Knows whose key a request carries. One a process, for all threads.
-
-    What a key stands for never changes but by its being revoked, so that is remembered for a while, for those who ask
-    whether it still holds together with what they do. A key that isn't known here, or wasn't good, is always looked up.
-    """
-
-    def __init__(self, engine: Engine):
-        self._engine = engine
-        self._seen: OrderedDict[bytes, tuple[Caller, float]] = OrderedDict()
-        self._lock = threading.Lock()
-
-    def authenticate(self, *, is_confirmed_later: bool = False) -> Caller | None:
-        """Whose key this request carries; None without one, or with one that is unknown or revoked.
-
-        A caller that `is_confirmed_later` may be one with a `key_to_confirm`.
-        """
-        token = _bearer_token(request.headers.get("Authorization", ""))
-        if token is None:
-            return None
-        hash_ = token_hash(token)
-        if is_confirmed_later:
-            seen = self._seen.get(hash_)
-            if seen is not None and time.monotonic() - seen[1] < REMEMBERED_FOR_S:
-                return seen[0]
-        return self._look_up(hash_)
-
-    def _look_up(self, hash_: bytes) -> Caller | None:
-        key = one_row(self._engine, _LOOK_UP, (hash_,))
-        if key is None:
-            self._seen.pop(hash_, None)
-            return None
-        if key.use_unrecorded:
-            with single_statement(self._engine) as connection:
-                connection.exec_driver_sql(_RECORD_USE, (key.id,))
-        caller = Caller(key.account_id, Actor(ActorKind.API_KEY, str(key.id), key.name), Role(key.role))
-        with self._lock:
-            self._seen[hash_] = replace(caller, key_to_confirm=key.id), time.monotonic()
-            self._seen.move_to_end(hash_)
-            if len(self._seen) > MOST_REMEMBERED:
-                self._seen.popitem(last=False)
-        return caller
-
-
-def _bearer_token(header: str) -> str | None:
-    scheme, _, token = header.partition(" ")
-    token = token.strip()
-    if scheme.lower() != "bearer" or not token.startswith(PREFIX) or len(token) > LONGEST_TOKEN:
-        return None
-    return token if token.isascii() else None
+def granted(row: Any) -> frozenset[Scope]:
+    """What a stored key opens. One without scopes was made by a process of the version before, for a role."""
+    return frozenset(map(Scope, row.scopes)) if row.scopes is not None else OF_ROLE[Role(row.role)]

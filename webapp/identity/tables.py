@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, LargeBinary, Text, false, text
+from sqlalchemy import ARRAY, BigInteger, CheckConstraint, ForeignKey, LargeBinary, Text, Uuid, false, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from billing.ledger.base import NOW, Base, Instant
@@ -92,16 +92,27 @@ class AccountRow(Base):
 
 
 class ApiKeyRow(Base):
-    """A bearer credential of an account. Only its SHA-256 is kept, and its first characters to tell keys apart."""
+    """A bearer credential of an account. Only its SHA-256 is kept, and its first characters to tell keys apart.
+
+    `scopes` are what it opens. `role` is what the version before reads, and writes without scopes: a role that has
+    exactly these, or null. `customer_ids`: what it is bound to; null is every customer, and no list is empty.
+    """
 
     __tablename__ = "api_keys"
-    __table_args__ = (CheckConstraint(ROLE_KNOWN, name="role_known"),)
+    __table_args__ = (
+        CheckConstraint(ROLE_KNOWN, name="role_known"),
+        CheckConstraint("scopes IS NOT NULL OR role IS NOT NULL", name="opens_something"),
+        CheckConstraint("cardinality(scopes) > 0", name="scopes_some"),
+        CheckConstraint("cardinality(customer_ids) > 0", name="customer_ids_some"),
+    )
 
     id: Mapped[UUID] = mapped_column(primary_key=True)
     account_id: Mapped[UUID] = mapped_column(ForeignKey("accounts.id"), index=True)
     token_hash: Mapped[bytes] = mapped_column(LargeBinary, unique=True)
     hint: Mapped[str] = mapped_column(Text)
-    role: Mapped[str] = mapped_column(Text)
+    role: Mapped[str | None] = mapped_column(Text)
     created_at: Mapped[datetime] = mapped_column(Instant, server_default=NOW)
     revoked_at: Mapped[datetime | None] = mapped_column(Instant)
     last_used_at: Mapped[datetime | None] = mapped_column(Instant)
+    scopes: Mapped[list[str] | None] = mapped_column(ARRAY(Text))
+    customer_ids: Mapped[list[UUID] | None] = mapped_column(ARRAY(Uuid))

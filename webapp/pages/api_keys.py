@@ -2,26 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from uuid import UUID
 
-from flask import flash, url_for
+from flask import flash, request, url_for
 from flask.typing import ResponseReturnValue
 
 from billing.errors import InvalidArgument
 from billing.identifiers import parse_id
 from billing.ledger import events
+from billing.ledger.customers import parse_external_id
 from billing.text import parse_text
-from webapp.identity import api_keys
+from webapp.identity import api_keys, scopes
 from webapp.identity.access import allow
 from webapp.identity.api_keys import LONGEST_NAME, ApiKeyNotFound
 from webapp.identity.caller import origin
 from webapp.identity.roles import Role
+from webapp.identity.scopes import MEANING, Scope
 from webapp.pages import shown_once
 from webapp.pages.blueprint import pages
 from webapp.pages.forms import REFUSALS, Form
 from webapp.pages.rendering import render, see_other
-from webapp.pages.users import parse_role
 from webapp.system import system
+
+# What most integrations need, and no more than that.
+TICKED_AT_FIRST = (Scope.BILLS_READ, Scope.ITEMS_WRITE)
 
 
 @pages.get("/settings/api-keys")
@@ -35,18 +40,19 @@ def list_api_keys() -> ResponseReturnValue:
 @pages.get("/settings/api-keys/new")
 @allow(Role.ADMIN)
 def new_api_key() -> ResponseReturnValue:
-    return _new_key_page(Form({"role": Role.OPERATOR}))
+    return _new_key_page(Form(), ticked=TICKED_AT_FIRST)
 
 
 @pages.post("/settings/api-keys")
 @allow(Role.ADMIN)
 def issue_api_key() -> ResponseReturnValue:
     """Its page shows it, once. A repeat leads to the same page, which by then shows it no more."""
-    form = Form.submitted()
+    form, ticked = Form.submitted(), request.form.getlist("scopes")
     try:
-        issued = api_keys.issue(system().engine, origin(form.key), name=_name(form), role=parse_role(form))
+        name, opened, bound = _name(form), scopes.parse(ticked), _customers(form)
+        issued = api_keys.issue(system().engine, origin(form.key), name=name, scopes=opened, customers=bound)
     except REFUSALS as refusal:
-        return _new_key_page(form.refused(refusal))
+        return _new_key_page(form.refused(refusal), ticked=ticked)
     if issued.token:
         shown_once.keep(str(issued.id), issued.token)
     return see_other(url_for("pages.show_api_key", key_id=issued.id))
@@ -59,8 +65,14 @@ def _name(form: Form) -> str:
     return name
 
 
-def _new_key_page(form: Form) -> ResponseReturnValue:
-    return render("api_keys/new.html", status=form.status, form=form, roles=Role)
+def _customers(form: Form) -> list[str]:
+    """One a line."""
+    lines = (line.strip() for line in form["customers"].splitlines())
+    return [parse_external_id(line, "customers") for line in lines if line]
+
+
+def _new_key_page(form: Form, *, ticked: Collection[str]) -> ResponseReturnValue:
+    return render("api_keys/new.html", status=form.status, form=form, scopes=MEANING, ticked=ticked)
 
 
 @pages.get("/settings/api-keys/<key_id>")
@@ -79,6 +91,11 @@ def revoke_api_key(key_id: str) -> ResponseReturnValue:
     api_keys.revoke(system().engine, key, origin(form.key))
     flash("Revoked: from this moment on it opens nothing.")
     return see_other(url_for("pages.show_api_key", key_id=key))
+
+
+@pages.app_template_filter("scopes_in_words")
+def scopes_in_words(granted: Collection[Scope]) -> str:
+    return "everything" if len(granted) == len(Scope) else ", ".join(scopes.in_order(granted))
 
 
 def _parse(key_id: str) -> UUID:

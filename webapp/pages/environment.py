@@ -80,6 +80,6 @@ def _caller() -> dict[str, Any]:
         "caller": caller,
         "sections": sections,
         "shortcuts": shortcuts,
-        "may_operate": caller is not None and caller.role.includes(Role.OPERATOR),
-        "may_administer": caller is not None and caller.role.includes(Role.ADMIN),
+        "may_operate": caller is not None and caller.may(Role.OPERATOR),
+        "may_administer": caller is not None and caller.may(Role.ADMIN),
     }

@@ -50,6 +50,15 @@ def _currencies(data: Data) -> str:
     return "; ".join(f"{', '.join(codes)} {what}" for what, codes in words.items() if codes)
 
 
+def _opens(data: Data) -> str:
+    """Before keys had scopes, they had a role."""
+    if "scopes" not in data:
+        return f"as {data['role']}"
+    bound = len(data.get("customers", ()))
+    customers = f", for {bound} customer{'s' if bound > 1 else ''} alone" if bound else ""
+    return f"for {', '.join(data['scopes'])}{customers}"
+
+
 def _instant(text: str) -> str:
     return f"{instant(datetime.fromisoformat(text))} UTC"
 
@@ -78,6 +87,6 @@ _WORDS: dict[str, tuple[str, Callable[[Data], str]]] = {
     "user.second_factor_removed": ("Second factor removed", _nothing),
     "user.recovery_codes_replaced": ("New recovery codes made", _nothing),
     "user.recovery_code_used": ("Signed in with a recovery code", _nothing),
-    "api_key.created": ("Created", lambda data: f"as {data['role']}"),
+    "api_key.created": ("Created", _opens),
     "api_key.revoked": ("Revoked", _nothing),
 }

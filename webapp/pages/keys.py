@@ -52,4 +52,4 @@ def is_allowed(endpoint: str) -> bool:
     caller, needed = current_caller(), declared(current_app, endpoint)
     if caller is None or caller.must_enrol:
         return False
-    return isinstance(needed, Role) and caller.role.includes(needed)
+    return isinstance(needed, Role) and caller.may(needed)

@@ -77,7 +77,7 @@ def _in_words(length: timedelta) -> str:
 def _refresh_in() -> str | None:
     """In how many seconds rates may be fetched by hand again; asked for those alone who may."""
     caller = current_caller()
-    if caller is None or not caller.role.includes(Role.ADMIN) or system().config.settings.sample_rates:
+    if caller is None or not caller.may(Role.ADMIN) or system().config.settings.sample_rates:
         return None
     wait = wait_until_allowed(system().engine)
     return _seconds(wait) if wait else None

@@ -50,7 +50,7 @@ def show_settings() -> ResponseReturnValue:
 def settings_tabs() -> list[ShownTab]:
     """Those that the caller may open."""
     caller = current_caller()
-    return [_shown(tab) for tab in TABS if caller is not None and caller.role.includes(tab.role)]
+    return [_shown(tab) for tab in TABS if caller is not None and caller.may(tab.role)]
 
 
 def _shown(tab: Tab) -> ShownTab:

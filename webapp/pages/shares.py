@@ -90,7 +90,7 @@ def _shares_page(bill_id: UUID, form: Form, *, fresh: UUID | None = None, event:
 def shown_links(system: System, bill: Bill) -> Sequence[ShownLink]:
     """For `shares/index.html` and `shares/_panel.html`: those that work first."""
     caller = current_caller()
-    may_hand_on = caller is not None and caller.role.includes(Role.OPERATOR)
+    may_hand_on = caller is not None and caller.may(Role.OPERATOR)
     return [
         ShownLink(listed, _address(system, listed) if may_hand_on and listed.link.revoked_at is None else None)
         for listed in links.of_bill(system.engine, bill.id)

@@ -15,15 +15,16 @@ import pytest
 from sqlalchemy import Engine, event, text
 
 from billing.bill import Seller
-from billing.ledger import bills, links, rollups, seller, settings
+from billing.ledger import bills, customers, links, rollups, seller, settings
 from billing.ledger.database import create_engine
 from billing.origin import Origin
 from billing.period import Period
 from embedded.postgres import Postgres
 from tests.conftest import PROJECT, migrate
 from tests.support.ledger import OFFERED, keyed
-from webapp.identity import user_changes, users
+from webapp.identity import api_keys, user_changes, users
 from webapp.identity.roles import Role
+from webapp.identity.scopes import OF_ROLE, Scope
 
 HOT = {"events", "bills", "customers", "line_items"}
 PASSWORD = "seven slow herons at noon"
@@ -65,7 +66,7 @@ def test_back_to_nothing_and_forward_again(whole: str) -> None:
     assert tables > 10
 
 
-@pytest.mark.parametrize("revision", ["0001", "0002", "0003", "0004", "0005", "0009"])
+@pytest.mark.parametrize("revision", ["0001", "0002", "0003", "0004", "0005", "0009", "0010"])
 def test_back_and_forward_everything_can_be_changed_on(whole: str, origin: Origin, revision: str) -> None:
     linking = keyed(origin)
     with connected(whole) as engine:
@@ -106,6 +107,25 @@ def test_all_links_are_kept_while_their_key_changes(whole: str, origin: Origin) 
     with connected(whole) as engine:
         assert (links_of(engine), key_of_links(engine)) == (before, key)
         assert links.live(engine, made[1].id) == made[1]
+
+
+def test_keys_keep_what_their_role_opened_and_none_opens_more_afterwards(whole: str, origin: Origin) -> None:
+    with connected(whole) as engine:
+        customers.register(engine, origin, "acme", {})
+        for role in Role:
+            api_keys.create(engine, name=role, role=role)
+        api_keys.create(engine, name="meter", scopes=[Scope.ITEMS_WRITE])
+        api_keys.create(engine, name="bound", role=Role.OPERATOR, customers=["acme"])
+    migrate(whole, "0010", back=True)
+    with connected(whole) as engine, engine.begin() as connection:
+        kept = connection.execute(text("SELECT role, revoked_at IS NULL FROM api_keys ORDER BY id")).all()
+        # What the version before can't describe opens nothing there.
+        assert kept == [("viewer", True), ("operator", True), ("admin", True), ("viewer", False), ("viewer", False)]
+    migrate(whole)
+    with connected(whole) as engine:
+        keys = [key for key in api_keys.every(engine) if key.revoked_at is None]
+        assert [key.scopes for key in keys] == [OF_ROLE[role] for role in Role]
+        assert [key.customers for key in keys] == [()] * 3
 
 
 def links_of(engine: Engine) -> list[Any]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hmac
 import string
+from contextlib import suppress
 from uuid import UUID, uuid4
 
 import pytest
@@ -46,6 +48,25 @@ def test_nobody_makes_one_without_the_secret():
         tokens.link_id_of(SECRET, tokens.token_of("another secret of tests", link_id))
     with pytest.raises(LinkNotFound):
         tokens.link_id_of(SECRET, tokens.token_of(SECRET, link_id).swapcase())
+
+
+@pytest.mark.parametrize("kind", ["right", "wrong at its end", "of another secret", "too short", "no token at all"])
+def test_whatever_is_tried_is_compared_once_and_in_constant_time(kind: str, monkeypatch: pytest.MonkeyPatch):
+    """How long it takes says nothing of how much was right."""
+    right = tokens.token_of(SECRET, new_id())
+    tried = {
+        "right": right,
+        "wrong at its end": right[:-1] + ("A" if right[-1] != "A" else "B"),
+        "of another secret": tokens.token_of("another secret of tests", new_id()),
+        "too short": right[:-1],
+        "no token at all": "é" * tokens.LENGTH,
+    }[kind]
+    compared = []
+    monkeypatch.setattr(hmac, "compare_digest", lambda *both: compared.append(both) or both[0] == both[1])
+    with suppress(LinkNotFound):
+        tokens.link_id_of(SECRET, tried)
+    assert len(compared) == 1
+    assert {len(code) for code in compared[0]} == {32}
 
 
 def test_tokens_of_neighbouring_links_share_nothing_but_the_id():

@@ -10,13 +10,14 @@ from billing.ledger import events
 from tests.support.api import Api
 from webapp.identity import api_keys
 from webapp.identity.roles import Role
+from webapp.identity.scopes import Scope
 
 
 @pytest.fixture
 def made(admin, engine):
     """A new key: its page, as it is the first time, and the key."""
     name = f"erp-{uuid4().hex[:6]}"
-    page = admin.submit("/settings/api-keys/new", "/settings/api-keys", name=name, role="viewer")
+    page = admin.submit("/settings/api-keys/new", "/settings/api-keys", name=name, scopes="bills:read")
     return page, next(key for key in api_keys.every(engine) if key.name == name)
 
 
@@ -36,7 +37,7 @@ def test_another_browser_never_sees_it(admin, app, accounts, engine):
     from tests.support.visitor import Visitor
 
     form = admin.open("/settings/api-keys/new").form("/settings/api-keys")
-    admin.send("/settings/api-keys", {**form, "name": "hidden"}, status=303)
+    admin.send("/settings/api-keys", {**form, "name": "hidden", "scopes": "bills:read"}, status=303)
     other = Visitor(app.test_client()).signed_in(accounts[Role.ADMIN])
     assert not other.open(admin.went_to).has("shown-key")
 
@@ -69,7 +70,7 @@ def test_revoking_ends_it_at_once(made, admin, app, engine):
 def test_the_list_tells_them_apart(made, admin):
     _, key = made
     row = admin.open("/settings/api-keys").id(f"api-key-{key.id}").text
-    assert row.startswith(f"{key.name} Viewer {key.hint}…")
+    assert row.startswith(f"{key.name} bills:read {key.hint}…")
     assert row.endswith("Never")
 
 
@@ -78,12 +79,50 @@ def test_the_list_tells_them_apart(made, admin):
     [
         ({"name": " "}, "Name is required."),
         ({"name": "x" * 256}, "Name cannot exceed 255 characters."),
-        ({"name": "erp", "role": "king"}, "Role must be one of those offered."),
+        ({"name": "erp", "scopes": "king"}, "Scope must be one of those offered."),
+        ({"name": "erp", "customers": "nobody"}, "No customer has the id nobody."),
+        ({"name": "erp", "customers": "x" * 256}, "Customers cannot exceed 255 characters."),
     ],
 )
 def test_what_is_wrong_stands_beside_its_field(admin, typed, sentence):
     page = admin.submit("/settings/api-keys/new", "/settings/api-keys", **typed)
     assert [error.text for error in page.with_class("error")] == [sentence]
+
+
+def test_one_is_made_for_what_was_ticked_and_the_customers_named(admin, app, engine, new_bill):
+    """What most need is ticked at first."""
+    page = admin.open("/settings/api-keys/new")
+    boxes = page.all("input", type="checkbox")
+    assert len(boxes) == len(Scope)
+    assert {box.attributes["value"] for box in boxes if "checked" in box.attributes} == {"bills:read", "items:write"}
+    mine, other = new_bill("acme"), new_bill("beta")
+    form = {**page.form("/settings/api-keys"), "name": "meter", "customers": " acme \r\n\r\n"}
+    admin.send("/settings/api-keys", {**form, "scopes": ["items:write", "bills:read"]}, status=303)
+
+    shown = admin.open(admin.went_to)
+    assert "Opens bills:read, items:write Customers acme" in shown.text
+    assert "Created for bills:read, items:write, for 1 customer alone" in shown.text
+    api = Api(app.test_client(), shown.id("shown-key").text)
+    answers = [api.get(f"/bills/{mine.id}"), api.get(f"/bills/{other.id}"), api.get("/customers")]
+    assert [answer.status_code for answer in answers] == [200, 404, 403]
+    newest = api_keys.every(engine)[-1]
+    assert "for 1 customer" in admin.open("/settings/api-keys").id(f"api-key-{newest.id}").text
+
+
+def test_what_was_ticked_stays_when_something_else_is_wrong(admin):
+    form = admin.open("/settings/api-keys/new").form("/settings/api-keys")
+    page = admin.send("/settings/api-keys", {**form, "name": "", "scopes": ["rates:read"]}, status=400)
+    ticked = [box.attributes["value"] for box in page.all("input", type="checkbox") if "checked" in box.attributes]
+    assert ticked == ["rates:read"]
+
+
+def test_one_that_opens_nothing_isnt_made(admin, engine):
+    form = admin.open("/settings/api-keys/new").form("/settings/api-keys")
+    del form["scopes"]
+    before = len(api_keys.every(engine))
+    page = admin.send("/settings/api-keys", {**form, "name": "nothing"}, status=400)
+    assert [e.text for e in page.with_class("problem")] == ["A key needs at least one scope."]
+    assert len(api_keys.every(engine)) == before
 
 
 def test_one_that_isnt_there_is_not_found(admin):
@@ -95,7 +134,7 @@ def test_one_made_in_another_tab_waits_for_its_own_page(admin):
     for _ in range(2):
         form = admin.open("/settings/api-keys/new").form("/settings/api-keys")
         name = f"erp-{uuid4().hex[:6]}"
-        admin.send("/settings/api-keys", {**form, "name": name, "role": "viewer"}, status=303)
+        admin.send("/settings/api-keys", {**form, "name": name, "scopes": "bills:read"}, status=303)
         shown.append(admin.went_to)
 
     tokens = [admin.open(address).id("shown-key").text for address in shown]
