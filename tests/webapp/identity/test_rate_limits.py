@@ -80,10 +80,12 @@ def test_real_processes_too():
         heard, said = os.pipe()
         child = os.fork()
         if not child:
-            limiter = RateLimiter(limit)
-            limiter.count_beside(counts, row)
-            os.write(said, str(taken(limiter, key, 2_000)).encode())
-            os._exit(0)
+            try:
+                limiter = RateLimiter(limit)
+                limiter.count_beside(counts, row)
+                os.write(said, str(taken(limiter, key, 2_000)).encode())
+            finally:
+                os._exit(0)
         os.close(said)
         children.append((child, heard))
     through = 0
