@@ -288,6 +288,13 @@ GUARDS = (
         _T + "pages/test_sessions.py::test_signing_out_ends_the_session_and_not_only_the_cookie",
     ),
     Guard(
+        "signing out leaves nothing in the browser",
+        "webapp/identity/sessions.py",
+        "    session.clear()\n    if isinstance(token, str):\n",
+        "    session.pop(_TOKEN, None)\n    if isinstance(token, str):\n",
+        _T + "pages/test_sessions.py::test_signing_out_leaves_nothing_in_the_browser",
+    ),
+    Guard(
         "no script reads the cookie",
         "webapp/app.py",
         '"SESSION_COOKIE_HTTPONLY": True',

@@ -55,6 +55,15 @@ def test_signing_out_ends_the_session_and_not_only_the_cookie(operator):
     assert operator.went_to.startswith("/session/new")
 
 
+def test_signing_out_leaves_nothing_in_the_browser(operator):
+    form = operator.open("/bills").form("/session/end")
+    operator.send("/session/end", form, status=303)
+    (cookie,) = operator.answer.headers.getlist("Set-Cookie")
+    assert cookie.startswith("session=;")
+    assert "Max-Age=0" in cookie
+    assert operator.client.get_cookie("session") is None
+
+
 def test_a_form_without_its_token_changes_nothing_and_says_so(operator):
     page = operator.send("/bills", {"customer_id": "x", "idempotency_key": "k"}, status=400)
     assert "too old" in page.id("error-400").text
