@@ -216,7 +216,7 @@ GUARDS = (
         "    csrf.init_app(app)\n"
         "    app.config['WTF_CSRF_CHECK_DEFAULT'] = False\n"
         "    app.before_request(lambda: None if __import__('flask').request.is_json else csrf.protect())\n",
-        _T + "pages/test_forgeries.py::test_without_its_token_nothing_is_changed_in_whatever_form",
+        _T + "pages/test_forgeries.py::test_nor_is_anybody_signed_out_who_didnt_ask_for_it",
     ),
     Guard(
         "the API knows no session",

@@ -44,6 +44,14 @@ def test_without_its_token_nothing_is_changed_in_whatever_form(operator, engine,
     assert not is_registered(engine, customer_id)
 
 
+@pytest.mark.parametrize("kind", ["application/json", "text/plain", "application/x-www-form-urlencoded"])
+def test_nor_is_anybody_signed_out_who_didnt_ask_for_it(operator, kind):
+    """What needs no field of a form needs its token all the same."""
+    answer = operator.client.post("/session/end", data=b"{}", content_type=kind)
+    assert answer.status_code == 400
+    assert operator.client.get("/bills").status_code == 200
+
+
 def test_a_token_of_another_browser_is_none(app, operator, accounts, engine):
     customer_id = f"forged-{uuid4().hex[:8]}"
     other = Visitor(app.test_client()).signed_in(accounts[Role.OPERATOR])
