@@ -122,5 +122,7 @@ def _other_hosts(text: str) -> tuple[str, ...] | None:
         return None
     names = tuple(name.strip().lower() for name in text.split(",") if name.strip())
     if not all(_HOST_NAME.fullmatch(name) for name in names):
-        raise SettingsInvalid(f"TRUSTED_HOSTS must be host names without ports, with commas between, or *, not {text!r}")
+        raise SettingsInvalid(
+            f"TRUSTED_HOSTS must be host names without ports, with commas between, or *, not {text!r}"
+        )
     return names

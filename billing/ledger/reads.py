@@ -46,7 +46,7 @@ def bill(engine: Engine, bill_id: UUID) -> Bill:
 def customer_of_bill(engine: Engine, bill_id: UUID) -> UUID | None:
     """Whose bill it is, which never changes; None when there is no such bill."""
     row = database.one_row(engine, "SELECT customer_id FROM bills WHERE id = %s", (bill_id,))
-    return None if row is None else cast(UUID, row.customer_id)
+    return None if row is None else cast("UUID", row.customer_id)
 
 
 def those_of(engine: Engine, ids: Sequence[UUID]) -> Mapping[UUID, Bill]:
@@ -196,7 +196,7 @@ def customer_id(engine: Engine, external_id: str) -> UUID | None:
     if "\0" in external_id:
         return None
     row = database.one_row(engine, "SELECT id FROM customers WHERE external_id = %s", (external_id,))
-    return None if row is None else cast(UUID, row.id)
+    return None if row is None else cast("UUID", row.id)
 
 
 def customer_by_id(engine: Engine, customer_id: UUID) -> Customer:

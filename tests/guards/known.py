@@ -255,12 +255,12 @@ GUARDS = (
         "webapp/app.py",
         "x_for=system.config.trusted_proxies, x_proto=0)",
         "x_for=1, x_proto=0, x_host=1)",
-        _T + "test_headers.py::TestTheNameWeAreCalledBy::test_what_a_proxy_is_said_to_have_been_called_by_counts_for_nothing",
+        _T + "test_headers.py::TestTheNameWeAreCalledBy::test_what_a_proxy_says_counts_for_nothing",
     ),
     Guard(
         "signing in leads to no other host",
         "webapp/pages/rendering.py",
-        "    return address if not parts.scheme and not parts.netloc and not address.startswith(\"//\") else None\n",
+        '    return address if not parts.scheme and not parts.netloc and not address.startswith("//") else None\n',
         "    return address if parts else None\n",
         _T + "pages/test_sessions.py::test_signing_in_leads_to_no_other_host",
     ),
@@ -340,7 +340,7 @@ GUARDS = (
     Guard(
         "no text is a formula",
         "webapp/csv_text.py",
-        "return f\"'{value}\" if",
+        'return f"\'{value}" if',
         "return value if",
         _T + "test_csv_text.py::test_what_could_be_a_formula_is_text",
     ),

@@ -1,7 +1,7 @@
 """Takes each guard out, in a copy of the project, and shows that its test fails without it.
 
-    bin/guards                  # all of them, some minutes
-    bin/guards cookie "bound key"    # those with one of these words in their name
+bin/guards                  # all of them, some minutes
+bin/guards cookie "bound key"    # those with one of these words in their name
 """
 
 from __future__ import annotations

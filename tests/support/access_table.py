@@ -1,6 +1,6 @@
 """The table of who may use which route: as the routes declare it, and as `docs/access.md` has it.
 
-    .venv/bin/python -m tests.support.access_table    # writes docs/access.md anew
+.venv/bin/python -m tests.support.access_table    # writes docs/access.md anew
 """
 
 from __future__ import annotations
@@ -61,9 +61,7 @@ def declared(app: Flask) -> list[Entry]:
         needed = access.declared(app, rule.endpoint)
         assert needed is not None, rule
         bound = access.takes_bound_keys(app, rule.endpoint) if isinstance(needed, Scope) else None
-        found += [
-            Entry(method, rule.rule, needed, bound) for method in METHODS if method in (rule.methods or ())
-        ]
+        found += [Entry(method, rule.rule, needed, bound) for method in METHODS if method in (rule.methods or ())]
     return sorted(found, key=lambda entry: (entry.rule.startswith(f"/{API}/"), entry.rule, METHODS.index(entry.method)))
 
 

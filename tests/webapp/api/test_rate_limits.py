@@ -29,7 +29,12 @@ def limited(make_app: Callable[[Config], Flask], config: Config, engine: Engine)
 
 
 def test_every_answer_tells_how_the_key_stands(limited: Api):
-    answers = [limited.get("/bills"), limited.get("/bills?limit=x"), limited.post("/bills/x/close"), limited.get("/rates")]
+    answers = [
+        limited.get("/bills"),
+        limited.get("/bills?limit=x"),
+        limited.post("/bills/x/close"),
+        limited.get("/rates"),
+    ]
     assert [answer.status_code for answer in answers] == [200, 400, 404, 200]
     assert {answer.headers["RateLimit-Policy"] for answer in answers} == {'"key";q=4;w=86400'}
     left = [re.fullmatch(r'"key";r=(\d+);t=(\d+)', answer.headers["RateLimit"]) for answer in answers]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
@@ -183,10 +183,10 @@ def test_what_is_public_is_known():
 
 class TestARouteThatForgets:
     @pytest.fixture
-    def forgetful(self) -> Iterator[Flask]:
+    def forgetful(self) -> Flask:
         app = Flask("forgetful")
         access.public(app.view_functions["static"])
-        yield app
+        return app
 
     def test_to_declare_keeps_the_application_from_starting(self, forgetful: Flask):
         forgetful.add_url_rule("/open-to-all", "open_to_all", lambda: "")

@@ -85,9 +85,7 @@ def test_nor_is_another_sites_script_let_read_anything(app, engine):
 def test_no_header_makes_a_request_another(app, engine, operator, header):
     api = Api(app.test_client(), api_keys.create(engine, name="overriding", role=Role.OPERATOR))
     bill_id = api.opened()
-    read = api.client.get(
-        f"/api/v1/bills/{bill_id}/line-items", json=HUNG, headers={**api.credentials, header: "POST"}
-    )
+    read = api.client.get(f"/api/v1/bills/{bill_id}/line-items", json=HUNG, headers={**api.credentials, header: "POST"})
     assert (read.status_code, read.json["data"]) == (200, [])
     assert api.bill(bill_id)["item_count"] == 0
     ended = operator.client.get("/session/end", headers={header: "POST"})
