@@ -20,6 +20,7 @@ from tests.guards.known import GUARDS, Guard
 
 PROJECT = Path(__file__).resolve().parents[2]
 LIMIT_S = 180
+LIMIT_OF_ALL_S = 1_200
 FAILED = re.compile(r"\b\d+ failed\b")
 
 
@@ -56,7 +57,7 @@ def _all_pass(copy: Path, guards: Sequence[Guard]) -> bool:
     plain = dict.fromkeys(guard.test for guard in guards if " " not in guard.test)
     chosen_by_word = dict.fromkeys(guard.test for guard in guards if " " in guard.test)
     for tests in (" ".join(plain), *chosen_by_word):
-        done = _tested(copy, tests) if tests else None
+        done = _tested(copy, tests, LIMIT_OF_ALL_S) if tests else None
         if done is not None and done.returncode != 0:
             print("\n".join(["Some of the tests fail with all guards in place:", *done.stdout.splitlines()[-20:]]))
             return False
@@ -81,14 +82,14 @@ def _is_missed(copy: Path, guard: Guard) -> bool:
     return is_missed
 
 
-def _tested(copy: Path, tests: str) -> subprocess.CompletedProcess[str]:
+def _tested(copy: Path, tests: str, limit_s: int = LIMIT_S) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-B", "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *shlex.split(tests)]
     try:
         return subprocess.run(
-            command, cwd=copy, capture_output=True, text=True, check=False, timeout=LIMIT_S, stdin=subprocess.DEVNULL
+            command, cwd=copy, capture_output=True, text=True, check=False, timeout=limit_s, stdin=subprocess.DEVNULL
         )
     except subprocess.TimeoutExpired:
-        return subprocess.CompletedProcess(command, 124, f"not done within {LIMIT_S} s", "")
+        return subprocess.CompletedProcess(command, 124, f"not done within {limit_s} s", "")
 
 
 if __name__ == "__main__":
