@@ -15,7 +15,7 @@ from billing.ledger.settings import offered
 from billing.ledger.standings import standings
 from webapp.attention import ATTENTION_FOR_S, TemporalReach, look
 from webapp.config import Config
-from webapp.identity.sealing import Seal
+from billing.sealing import Seal
 from webapp.live.admission import admitted
 from webapp.live.bounds import most_streams
 from webapp.live.hub import Hub

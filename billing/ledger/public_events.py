@@ -5,14 +5,17 @@ Who made a change, in which request, and what they typed is nobody else's busine
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 from uuid import UUID
 
 from billing.clock import rfc3339
+from billing.errors import InvalidArgument
 from billing.ledger.events import Event
 
+_EVENT_ID = re.compile(r"evt_([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})_([0-9]{1,18})", re.ASCII)
 _PERIOD = {"period_start": "period_start", "period_end": "period_end"}
 _ADDED = {"first_position": "first_position", "last_position": "last_position", "totals": "totals"}
 _RATES = {"provider": "provider"}
@@ -56,6 +59,13 @@ PRIVATE = frozenset(
         "user.second_factor_removed",
         "user.recovery_codes_replaced",
         "user.recovery_code_used",
+        "webhook_endpoint.created",
+        "webhook_endpoint.updated",
+        "webhook_endpoint.secret_rotated",
+        "webhook_endpoint.paused",
+        "webhook_endpoint.resumed",
+        "webhook_endpoint.redelivered",
+        "webhook_endpoint.deleted",
     }
 )
 
@@ -63,6 +73,14 @@ PRIVATE = frozenset(
 def event_id(subject_id: UUID, version: int) -> str:
     """The same for ever, wherever the event is met: in the feed, in a webhook, in one that is sent again."""
     return f"evt_{subject_id}_{version}"
+
+
+def parse_event_id(text: object) -> tuple[UUID, int]:
+    """The subject and its version. Raises InvalidArgument."""
+    match = _EVENT_ID.fullmatch(text) if isinstance(text, str) else None
+    if match is None:
+        raise InvalidArgument("event_id must be the id of an event", field="event_id")
+    return UUID(match[1]), int(match[2])
 
 
 def projected(event: Event, customer_id: str | None, position: str) -> dict[str, Any]:

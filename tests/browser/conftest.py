@@ -29,7 +29,7 @@ from webapp.app import create_app
 from webapp.config import Config
 from webapp.identity import second_factors, user_changes
 from webapp.identity.roles import Role
-from webapp.identity.sealing import Seal
+from billing.sealing import Seal
 
 SECRET = "a secret of the tests"
 USUAL_PLACES = ("/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome")

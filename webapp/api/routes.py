@@ -14,6 +14,7 @@ from webapp.api import (
     negotiation,
     rates,
     reversals,
+    webhook_endpoints,
 )
 from webapp.api.blueprint import api
 
@@ -29,6 +30,7 @@ __all__ = [
     "line_items",
     "rates",
     "reversals",
+    "webhook_endpoints",
 ]
 
 errors.register(api)

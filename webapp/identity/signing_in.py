@@ -21,7 +21,7 @@ from webapp.identity import attempts, browsers, passwords, second_factors, sessi
 from webapp.identity.attempts import Counted, Limit
 from webapp.identity.caller import Caller, as_origin
 from webapp.identity.passwords import Busy
-from webapp.identity.sealing import Seal
+from billing.sealing import Seal
 from webapp.identity.user_changes import changing
 from webapp.identity.users import User
 
