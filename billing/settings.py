@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 
 from billing import money
+from billing.webhooks import Patience
 
 DEFAULT_CURRENCIES = (
     "USD", "GEL", "EUR", "GBP", "CHF", "JPY", "AED", "AMD", "AUD", "AZN", "BHD", "BRL", "CAD", "CLF", "CLP",
@@ -60,7 +61,7 @@ class Settings:
     rates_stale_after: timedelta = timedelta(hours=24)
     rates_refresh_every: timedelta = timedelta(hours=1)
     webhook_receivers_anywhere: bool = False
-    webhook_pause_after: timedelta = timedelta(hours=24)
+    webhook_patience: Patience = Patience()
 
     @property
     def sample_rates(self) -> bool:
@@ -84,7 +85,7 @@ class Settings:
             rates_stale_after=timedelta(hours=_positive(environment, "RATES_STALE_AFTER_HOURS", 24)),
             rates_refresh_every=timedelta(seconds=_positive(environment, "RATES_REFRESH_SECONDS", 3600)),
             webhook_receivers_anywhere=_receivers_anywhere(environment),
-            webhook_pause_after=timedelta(hours=_positive(environment, "WEBHOOK_PAUSE_AFTER_HOURS", 24)),
+            webhook_patience=_patience(environment),
         )
 
 
@@ -114,6 +115,20 @@ def _receivers_anywhere(environment: Mapping[str, str]) -> bool:
     if text == "anywhere" and environment.get("PUBLIC_URL", "").startswith("https://"):
         raise SettingsInvalid("WEBHOOK_RECEIVERS=anywhere is for development, where PUBLIC_URL isn't https")
     return text == "anywhere"
+
+
+def _patience(environment: Mapping[str, str]) -> Patience:
+    usual = Patience()
+
+    def seconds(name: str, default: timedelta) -> timedelta:
+        return timedelta(seconds=_positive(environment, name, default.total_seconds()))
+
+    return Patience(
+        first=seconds("WEBHOOK_FIRST_RETRY_SECONDS", usual.first),
+        longest=seconds("WEBHOOK_LONGEST_RETRY_SECONDS", usual.longest),
+        give_up_after=seconds("WEBHOOK_GIVE_UP_AFTER_SECONDS", usual.give_up_after),
+        pause_after=seconds("WEBHOOK_PAUSE_AFTER_SECONDS", usual.pause_after),
+    )
 
 
 def _currencies(text: str) -> tuple[str, ...]:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from billing.ledger import webhook_endpoints, webhook_log
 from billing.ledger.webhook_endpoints import WebhookEndpoint
 from billing.origin import Origin
-from billing.webhooks import Patience, new_secret
+from billing.webhooks import new_secret
 from webapp.system import System
 from workflows import outgoing
 from workflows.delivering import purpose
@@ -78,7 +78,7 @@ def redeliver(
         since=since,
         until=until,
         only_failed=only_failed,
-        give_up_after_s=Patience().give_up_after // timedelta(seconds=1),
+        give_up_after=system.config.settings.webhook_patience.give_up_after,
     )
 
 

@@ -15,7 +15,6 @@ from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
 from billing.origin import by_the_system
 from billing.settings import Settings
-from billing.webhooks import Patience
 from workflows.activities import in_temporals_words
 from workflows.delivering import Delivering
 from workflows.outgoing import Policy
@@ -53,11 +52,11 @@ def task_queue(of_the_bills: str) -> str:
 
 
 def delivering(settings: Settings, engine: Engine) -> Delivering:
-    patience = Patience(pause_after=settings.webhook_pause_after)
-    return Delivering(engine, settings.secret_key, Policy.from_settings(settings), patience)
+    policy = Policy.from_settings(settings)
+    return Delivering(engine, settings.secret_key, policy, settings.webhook_patience)
 
 
-def webhook_worker(client: Client, settings: Settings, engine: Engine) -> Worker:
+def webhook_worker(client: Client, settings: Settings, engine: Engine, build_id: str | None = None) -> Worker:
     """Serves WebhookWorkflow and its activity until it is cancelled."""
     return Worker(
         client,
@@ -67,5 +66,6 @@ def webhook_worker(client: Client, settings: Settings, engine: Engine) -> Worker
         activities=WebhookActivities(delivering(settings, engine)).all(),
         activity_executor=ThreadPoolExecutor(ENDPOINTS_AT_ONCE, thread_name_prefix="webhooks"),
         max_concurrent_activities=ENDPOINTS_AT_ONCE,
+        build_id=build_id,
         graceful_shutdown_timeout=timedelta(seconds=2),
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from sqlalchemy import Engine, text
@@ -109,7 +109,7 @@ def redeliver(
     since: datetime | None = None,
     until: datetime | None = None,
     only_failed: bool = False,
-    give_up_after_s: int,
+    give_up_after: timedelta,
 ) -> int:
     """Queues anew one event (its subject and version), or those that occurred in [since, until), in their order; how many they are.
 
@@ -131,7 +131,7 @@ def redeliver(
             "since": since,
             "until": until,
             "only_failed": only_failed,
-            "give_up_after_s": give_up_after_s,
+            "give_up_after": give_up_after,
             "now": now(connection),
         }
         queued = connection.execute(_REDELIVER, asked).rowcount
@@ -147,7 +147,7 @@ _REDELIVER = text(
     """
     UPDATE webhook_deliveries
     SET status = 'pending', tries = 0, finished_at = NULL, next_attempt_at = :now,
-        give_up_at = :now + make_interval(secs => :give_up_after_s)
+        give_up_at = CAST(:now AS timestamptz) + :give_up_after
     WHERE endpoint_id = :id
       AND (CAST(:subject AS uuid) IS NULL OR (subject_id = :subject AND version = :version))
       AND (CAST(:since AS timestamptz) IS NULL OR occurred_at >= :since)
