@@ -61,7 +61,7 @@ class Settings:
     rates_stale_after: timedelta = timedelta(hours=24)
     rates_refresh_every: timedelta = timedelta(hours=1)
     webhook_receivers_anywhere: bool = False
-    webhook_patience: Patience = Patience()
+    webhook_patience: Patience = field(default_factory=Patience)
 
     @property
     def sample_rates(self) -> bool:

@@ -133,7 +133,7 @@ class Delivering:
         return outgoing.post(url, body, headers, policy=self._policy)
 
     def _opened(self, endpoint_id: UUID, sealed: str) -> str:
-        secret = self._seal and self._seal.open(purpose(endpoint_id), sealed)
+        secret = self._seal.open(purpose(endpoint_id), sealed) if self._seal else None
         if secret is None:
             raise SecretUnreadable
         return secret

@@ -110,7 +110,7 @@ def adopt_log(engine: Engine) -> None:
     with transaction(engine) as connection:
         connection.execute(text("LOCK TABLE events IN SHARE ROW EXCLUSIVE MODE"))
         connection.execute(_SET_BACK_WEBHOOKS)
-        connection.execute(text("UPDATE events SET xid = '3' WHERE xid >= pg_snapshot_xmax(pg_current_snapshot())"))
+        connection.execute(_ADOPT)
 
 
 def missing(engine: Engine, known: Sequence[Acknowledged]) -> Sequence[Loss]:
@@ -156,7 +156,15 @@ def _columns(known: Sequence[Acknowledged]) -> dict[str, list[Any]]:
     }
 
 
-# Before what comes next for them in either order: what was queued already isn't queued twice.
+# Where webhooks follow the log all of it gets one order: none of what they have passed comes again.
+_ADOPT = text(
+    """
+    UPDATE events SET xid = '3'
+    WHERE xid >= pg_snapshot_xmax(pg_current_snapshot())
+       OR (xid > '3' AND EXISTS (SELECT FROM webhook_endpoints w WHERE w.xid = '3'))
+    """
+)
+# To before what comes next for them: of what lies behind that, what was queued already isn't queued twice.
 _SET_BACK_WEBHOOKS = text(
     """
     UPDATE webhook_endpoints w

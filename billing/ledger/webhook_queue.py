@@ -11,13 +11,12 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, Engine, text
+from sqlalchemy import Engine, text
 
 from billing.ledger import epochs, feed, webhook_endpoints
 from billing.ledger.database import snapshot, transaction
 from billing.ledger.events import Event, LogPosition, event_of
 from billing.ledger.public_events import PUBLIC, event_id
-from billing.ledger.rows import Row
 from billing.ledger.webhook_endpoints import FAILING
 from billing.origin import Origin
 from billing.webhooks import Patience

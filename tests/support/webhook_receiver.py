@@ -50,6 +50,7 @@ class WebhookReceiver:
         self.answer = answer
         self.received: list[Received] = []
         self.accepted: list[str] = []
+        self._known: set[str] = set()
         self._lock = threading.Lock()
         self._over = threading.Event()
         self._server = _Server((LOOPBACK, 0), _handler(self))
@@ -80,10 +81,6 @@ class WebhookReceiver:
         if status is None:
             self._over.wait(30)
         return status
-
-    @property
-    def _known(self) -> set[str]:
-        return self.__dict__.setdefault("_ids", set())
 
     def order(self) -> dict[str, list[int]]:
         """The versions of each subject, as they were first accepted."""

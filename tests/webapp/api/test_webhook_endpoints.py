@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 from flask import Flask
@@ -152,7 +152,7 @@ def test_it_is_changed_paused_resumed_rotated_and_deleted_each_with_its_event(ad
     assert admin.call("DELETE", one, None, {}).status_code == 204
     assert admin.get(one).status_code == 404
 
-    told = events.of_subject(engine, webhook_id(made), after_version=0, limit=20)
+    told = events.of_subject(engine, UUID(made["id"]), after_version=0, limit=20)
     assert [event.type.removeprefix("webhook_endpoint.") for event in told] == [
         "created",
         "updated",
@@ -163,12 +163,6 @@ def test_it_is_changed_paused_resumed_rotated_and_deleted_each_with_its_event(ad
     ]
     assert {event.actor.name for event in told} == {"back office"}
     assert not any(word in str([event.data for event in told]) for word in ("whsec", "token", "a-password"))
-
-
-def webhook_id(made: dict):
-    from uuid import UUID
-
-    return UUID(made["id"])
 
 
 def test_there_are_no_more_than_can_be_told(admin: Api, monkeypatch: pytest.MonkeyPatch):
@@ -193,7 +187,7 @@ class TestDeliveries:
             yield f"{PATH}/{made['id']}", bill_id, receiver
 
     def deliver(self, engine: Engine, id_: str) -> None:
-        delivering(engine).round(webhook_id({"id": id_}), by_the_system("test"))
+        delivering(engine).round(UUID(id_), by_the_system("test"))
 
     def test_each_with_its_attempts_newest_first(self, admin: Api, sent):
         one, bill_id, _ = sent
