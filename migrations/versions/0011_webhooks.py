@@ -6,7 +6,6 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql
 
-from billing.ledger.tables.log import Xid8
 from migrations.online import replace_check
 
 revision = "0011"
@@ -20,6 +19,11 @@ NEW = "'webhook_endpoint'"
 COUNT = sa.BigInteger()
 INSTANT = sa.DateTime(timezone=True)
 OPERATIONS = "'create_webhook_endpoint', 'change_webhook_endpoint', 'rotate_webhook_secret', 'redeliver_webhooks'"
+
+
+class Xid8(sa.types.UserDefinedType):
+    def get_col_spec(self, **_: object) -> str:
+        return "xid8"
 
 
 def upgrade() -> None:
