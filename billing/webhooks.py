@@ -33,7 +33,7 @@ class Patience:
 
     def wait(self, tries: int) -> timedelta:
         """After so many tries that failed."""
-        doubled = self.first * 2 ** min(max(tries - 1, 0), 30)
+        doubled = self.first * (1 << min(max(tries - 1, 0), 30))
         by = 1 + random.uniform(-self.spread, self.spread)  # noqa: S311 - spreads, hides nothing
         return min(doubled, self.longest) * by
 

@@ -13,9 +13,9 @@ from billing.ledger import epochs, feed
 from billing.ledger.group_commit import GroupCommit
 from billing.ledger.settings import offered
 from billing.ledger.standings import standings
+from billing.sealing import Seal
 from webapp.attention import ATTENTION_FOR_S, TemporalReach, look
 from webapp.config import Config
-from billing.sealing import Seal
 from webapp.live.admission import admitted
 from webapp.live.bounds import most_streams
 from webapp.live.hub import Hub

@@ -42,7 +42,12 @@ def create(system: System, origin: Origin, url: str, types: tuple[str, ...] | No
 
 
 def edit(
-    system: System, origin: Origin, endpoint_id: UUID, changes: Mapping[str, Any], *, expected_version: int | None = None
+    system: System,
+    origin: Origin,
+    endpoint_id: UUID,
+    changes: Mapping[str, Any],
+    *,
+    expected_version: int | None = None,
 ) -> WebhookEndpoint:
     """`changes` may hold `url` and `types`. Raises AddressRefused, WebhookEndpointNotFound, VersionConflict."""
     if "url" in changes:

@@ -1,4 +1,4 @@
-"""What touches the world for a webhook endpoint's workflow, and who serves it: beside the bills, on threads of its own."""
+"""What touches the world for a webhook endpoint's workflow; and who serves it, on threads of its own."""
 
 from __future__ import annotations
 

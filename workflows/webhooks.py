@@ -67,7 +67,7 @@ class WebhookWorkflow:
         self._woken = True
 
     async def _round(self) -> Delivered:
-        return await workflow.execute_activity(
+        done: Delivered = await workflow.execute_activity(
             "deliver_webhooks",
             self._endpoint_id,
             result_type=Delivered,
@@ -75,6 +75,7 @@ class WebhookWorkflow:
             heartbeat_timeout=SILENCE,
             retry_policy=UNTIL_IT_WORKS,
         )
+        return done
 
     async def _sleep(self, for_s: float | None) -> None:
         if self._woken or (for_s is not None and for_s <= 0):

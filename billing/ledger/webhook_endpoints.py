@@ -151,7 +151,12 @@ def failing(engine: Engine) -> Sequence[WebhookEndpoint]:
 
 
 def edit(
-    engine: Engine, origin: Origin, endpoint_id: UUID, changes: Mapping[str, Any], *, expected_version: int | None = None
+    engine: Engine,
+    origin: Origin,
+    endpoint_id: UUID,
+    changes: Mapping[str, Any],
+    *,
+    expected_version: int | None = None,
 ) -> WebhookEndpoint:
     """Changes `url` and `types` as far as they are given; what waits for an answer is sent to the new address at once.
 
@@ -167,7 +172,7 @@ def edit(
             raise VersionConflict("the webhook endpoint was changed meanwhile")
         data: dict[str, Any] = {"fields": sorted(changed)}
         if "url" in changed:
-            data["host"] = host_of(changed["url"])
+            data["host"] = host_of(str(changed["url"]))
             changed |= _afresh(connection, row)
         return _write(connection, origin, row, "webhook_endpoint.updated", data, **changed)
 

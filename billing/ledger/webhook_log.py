@@ -66,7 +66,8 @@ def deliveries(
     with snapshot(engine) as connection:
         asked = {"id": endpoint_id, "status": status, "before": before or 2**63 - 1, "limit": limit}
         rows = connection.execute(_DELIVERIES, asked).all()
-        found = connection.execute(_ATTEMPTS, {"id": endpoint_id, "ns": [row.n for row in rows], "newest": NEWEST_ATTEMPTS})
+        of_these = {"id": endpoint_id, "ns": [row.n for row in rows], "newest": NEWEST_ATTEMPTS}
+        found = connection.execute(_ATTEMPTS, of_these)
         made: dict[int, list[AttemptMade]] = {}
         for row in found:
             one = AttemptMade(row.attempt, row.attempted_at, row.status, row.latency_ms, row.excerpt, row.error)
@@ -118,7 +119,8 @@ def redeliver(
     if (event is None) == (since is None):
         raise InvalidArgument("either event_id or since is needed", reason="required", field="event_id")
     subject, version = event or (None, None)
-    print_ = fingerprint(str(event), *(instant and instant.isoformat() for instant in (since, until)), str(only_failed))
+    instants = [instant.isoformat() if instant else None for instant in (since, until)]
+    print_ = fingerprint(str(event), *instants, str(only_failed))
     with transaction(engine) as connection:
         row = webhook_endpoints.locked(connection, endpoint_id)
         operation = "redeliver_webhooks"

@@ -1,9 +1,9 @@
 """Somebody's program that webhooks are sent to: it notes what came, and answers as it is told to.
 
-    with WebhookReceiver(lambda received: 200) as receiver:
-        receiver.url
-        receiver.received        # all that came, whatever it was answered
-        receiver.accepted        # ids of events in the order in which they were first answered 2xx
+with WebhookReceiver(lambda received: 200) as receiver:
+    receiver.url
+    receiver.received        # all that came, whatever it was answered
+    receiver.accepted        # ids of events in the order in which they were first answered 2xx
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The workflow of a webhook endpoint on a real Temporal server: started, woken, ended and started again by the sweep."""
+"""The workflow of a webhook endpoint on a real Temporal server: started, woken, and started again by the sweep."""
 
 from __future__ import annotations
 
@@ -28,7 +28,6 @@ from workflows.connection import connect
 from workflows.sweep import Sweep
 from workflows.webhook_worker import task_queue, webhook_worker
 from workflows.webhooks import Delivered, WebhookLife, WebhookWorkflow
-
 
 
 @pytest.fixture

@@ -82,9 +82,7 @@ class WebhookDeliveryRow(Base):
         ROOM_FOR_UPDATES,
     )
 
-    endpoint_id: Mapped[UUID] = mapped_column(
-        ForeignKey("webhook_endpoints.id", ondelete="CASCADE"), primary_key=True
-    )
+    endpoint_id: Mapped[UUID] = mapped_column(ForeignKey("webhook_endpoints.id", ondelete="CASCADE"), primary_key=True)
     n: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
     subject_id: Mapped[UUID]
     version: Mapped[int] = mapped_column(BigInteger)
