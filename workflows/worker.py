@@ -74,7 +74,7 @@ class BillingWorker:
                 await asyncio.wait_for(registering, CONNECT_WAIT_S)
                 self._client = client
                 # Receivers that are slow take no turn of a bill's: theirs is a queue of its own.
-                async with webhook_worker(client, self._settings, self._engine):
+                async with webhook_worker(client, self._settings, self._engine, BUILD_ID):
                     await bill_worker(client, self._settings, self._engine).run()
             except Exception as error:
                 log.warning("no Temporal: %s", translated(error))

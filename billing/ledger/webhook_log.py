@@ -112,7 +112,7 @@ def redeliver(
     only_failed: bool = False,
     give_up_after: timedelta,
 ) -> int:
-    """Queues anew one event (its subject and version), or those that occurred in [since, until), in their order; how many they are.
+    """Queues anew one event (its subject and version), or those that occurred in [since, until); how many they are.
 
     Raises WebhookEndpointNotFound, WebhookDeliveryNotFound for one event of which nothing is kept.
     """
