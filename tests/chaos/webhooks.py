@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import random
 import sys
-import threading
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -86,14 +85,14 @@ def flooded(stack: Stack, flood: Flood) -> Result:
         start = feed.head(stack.engine)
         endpoint, _ = made_endpoint(stack.engine, origin, receiver.url, secret_key=SECRET)
         began = time.monotonic()
-        killing = threading.Thread(target=_kill_workers, args=(stack, receiver, flood))
-        killing.start()
-        _write(stack.engine, origin, flood)
-        written_s = time.monotonic() - began
+        with ThreadPoolExecutor(1) as writer:
+            writing = writer.submit(_write, stack.engine, origin, flood)
+            # By this thread, which the processes that it starts are tied to.
+            _kill_workers(stack, receiver, flood)
+            written_s = writing.result() - began
         expected = _events_after(stack.engine, start)
         _wait_for_all(receiver, expected, began + flood.within_s)
         took_s = time.monotonic() - began
-        killing.join()
         wrong = _differences(receiver, expected)
         # The answer to the last one may not be stored yet.
         deadline = time.monotonic() + 60
@@ -103,8 +102,8 @@ def flooded(stack: Stack, flood: Flood) -> Result:
         return Result(len(expected), len(receiver.received), hung["hung"], flood.kills, written_s, took_s, wrong)
 
 
-def _write(engine: Engine, origin: Origin, flood: Flood) -> None:
-    """Bills, and items that come to them in no order, by several at once."""
+def _write(engine: Engine, origin: Origin, flood: Flood) -> float:
+    """Bills, and items that come to them in no order, by several at once; when that was done."""
     now = datetime.now(UTC)
     period = Period(now, now + timedelta(days=30))
     opened = [bills.open_bill(engine, origin, f"flood-{uuid4().hex}", period).bill.id for _ in range(flood.bills)]
@@ -117,6 +116,7 @@ def _write(engine: Engine, origin: Origin, flood: Flood) -> None:
 
     with ThreadPoolExecutor(WRITERS) as pool:
         list(pool.map(write, [wanted[n::WRITERS] for n in range(WRITERS)]))
+    return time.monotonic()
 
 
 def _events_after(engine: Engine, position: LogPosition) -> set[str]:
