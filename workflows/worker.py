@@ -29,6 +29,7 @@ from workflows.bill import BillWorkflow
 from workflows.connection import connect
 from workflows.sweep import Sweep
 from workflows.telling import translated
+from workflows.webhook_worker import webhook_worker
 
 log = logging.getLogger(__name__)
 
@@ -72,7 +73,9 @@ class BillingWorker:
                 registering = register_search_attributes(client, self._settings.temporal_namespace)
                 await asyncio.wait_for(registering, CONNECT_WAIT_S)
                 self._client = client
-                await bill_worker(client, self._settings, self._engine).run()
+                # Receivers that are slow take no turn of a bill's: theirs is a queue of its own.
+                async with webhook_worker(client, self._settings, self._engine, BUILD_ID):
+                    await bill_worker(client, self._settings, self._engine).run()
             except Exception as error:
                 log.warning("no Temporal: %s", translated(error))
                 await asyncio.sleep(RECONNECT_S)

@@ -9,15 +9,30 @@ from webapp.api import (
     customers,
     errors,
     events,
+    feed,
     line_items,
     negotiation,
     rate_headers,
     rates,
     reversals,
+    webhook_endpoints,
 )
 from webapp.api.blueprint import api
 
-__all__ = ["api", "batches", "bills", "currencies", "customers", "errors", "events", "line_items", "rates", "reversals"]
+__all__ = [
+    "api",
+    "batches",
+    "bills",
+    "currencies",
+    "customers",
+    "errors",
+    "events",
+    "feed",
+    "line_items",
+    "rates",
+    "reversals",
+    "webhook_endpoints",
+]
 
 errors.register(api)
 negotiation.register(api)

@@ -172,6 +172,12 @@ def confirm() -> None:
         g.caller = found
 
 
+def admit_again() -> None:
+    """For an answer of the API that was long in coming. Raises Unauthenticated when the key was revoked meanwhile."""
+    keys: Keys = current_app.extensions["api_keys"]
+    g.caller = _admitted(keys.confirm(), declared(current_app, request.endpoint or ""))
+
+
 def _admitted(caller: Caller | None, needed: Role | Scope | str | None) -> Caller:
     if caller is None:
         raise Unauthenticated

@@ -49,6 +49,12 @@ def bound_customers() -> frozenset[UUID] | None:
     return caller.customers if caller is not None else None
 
 
+def account_id() -> UUID:
+    """Whose calls count together. Only for routes that aren't public."""
+    caller: Caller = g.caller
+    return caller.account_id
+
+
 def origin(idempotency_key: str | None = None) -> Origin:
     """Where a change in this request comes from. Only for routes that aren't public."""
     return as_origin(g.caller, idempotency_key)

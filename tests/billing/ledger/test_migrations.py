@@ -15,13 +15,14 @@ import pytest
 from sqlalchemy import Engine, event, text
 
 from billing.bill import Seller
-from billing.ledger import bills, customers, links, rollups, seller, settings
+from billing.ledger import bills, customers, links, rollups, seller, settings, webhook_endpoints
 from billing.ledger.database import create_engine
 from billing.origin import Origin
 from billing.period import Period
 from embedded.postgres import Postgres
 from tests.conftest import PROJECT, migrate
 from tests.support.ledger import OFFERED, keyed
+from tests.support.webhooks import made_endpoint
 from webapp.identity import api_keys, user_changes, users
 from webapp.identity.roles import Role
 from webapp.identity.scopes import OF_ROLE, Scope
@@ -126,6 +127,20 @@ def test_keys_keep_what_their_role_opened_and_none_opens_more_afterwards(whole: 
         keys = [key for key in api_keys.every(engine) if key.revoked_at is None]
         assert [key.scopes for key in keys] == [OF_ROLE[role] for role in Role]
         assert [key.customers for key in keys] == [()] * 3
+
+
+def test_webhook_endpoints_go_with_their_tables_and_can_be_made_anew(whole: str, origin: Origin) -> None:
+    creating = keyed(origin)
+    with connected(whole) as engine:
+        made_endpoint(engine, creating, "https://receiver.example/hooks")
+    migrate(whole, "0010", back=True)
+    with connected(whole) as engine, engine.connect() as connection:
+        left = text("SELECT count(*) FROM events WHERE subject_type = 'webhook_endpoint'")
+        assert connection.execute(left).scalar_one() == 0
+    migrate(whole)
+    with connected(whole) as engine:
+        endpoint, _ = made_endpoint(engine, creating, "https://receiver.example/hooks")
+        assert [one.id for one in webhook_endpoints.every(engine)] == [endpoint.id]
 
 
 def links_of(engine: Engine) -> list[Any]:

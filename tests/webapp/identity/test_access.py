@@ -29,12 +29,14 @@ def test_a_viewers_key_reads_and_does_nothing_else(app: Flask):
     for rule in app.url_map.iter_rules():
         if rule.endpoint.startswith("api."):
             needed = access.declared(app, rule.endpoint)
-            assert ("GET" in (rule.methods or ())) == str(needed).endswith(":read"), rule
+            # Administrators alone read webhook endpoints: their addresses may hold passwords.
+            is_read = "GET" in (rule.methods or ()) and needed != Scope.WEBHOOKS
+            assert is_read == str(needed).endswith(":read"), rule
 
 
 def test_every_scope_opens_something(app: Flask):
     opened = {access.declared(app, rule.endpoint) for rule in app.url_map.iter_rules()}
-    assert set(Scope) - opened <= {Scope.WEBHOOKS}
+    assert set(Scope) <= opened
 
 
 def test_a_refused_change_changes_nothing(client: FlaskClient, keys):
