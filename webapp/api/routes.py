@@ -2,10 +2,36 @@
 
 from __future__ import annotations
 
-from webapp.api import batches, bills, currencies, customers, errors, events, line_items, negotiation, rates, reversals
+from webapp.api import (
+    batches,
+    bills,
+    currencies,
+    customers,
+    errors,
+    events,
+    explanations,
+    exports,
+    line_items,
+    negotiation,
+    rates,
+    reversals,
+)
 from webapp.api.blueprint import api
 
-__all__ = ["api", "batches", "bills", "currencies", "customers", "errors", "events", "line_items", "rates", "reversals"]
+__all__ = [
+    "api",
+    "batches",
+    "bills",
+    "currencies",
+    "customers",
+    "errors",
+    "events",
+    "explanations",
+    "exports",
+    "line_items",
+    "rates",
+    "reversals",
+]
 
 errors.register(api)
 negotiation.register(api)
