@@ -22,6 +22,8 @@ from billing.text import parse_text
 LONGEST_DESCRIPTION = 500
 LONGEST_REASON = 500
 LONGEST_CUSTOMER_ID = 255
+LONGEST_SOURCE = 100
+LONGEST_REFERENCE = 255
 MOST_ITEMS_IN_A_CALL = 1_000
 RECENT_ITEMS = 100
 
@@ -39,13 +41,18 @@ class CloseReason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class LineItemDraft:
-    """A line item that could be on a bill: every value checked and normalised, the total exact."""
+    """A line item that could be on a bill: every value checked and normalised, the total exact.
+
+    `source` and `reference`, both or neither, name it in the system it comes from: a customer is charged for it once.
+    """
 
     description: str
     quantity: Decimal
     unit_price: Decimal
     total: Decimal
     currency: str
+    source: str | None = None
+    reference: str | None = None
 
     @classmethod
     def parse(
@@ -54,6 +61,8 @@ class LineItemDraft:
         quantity: object,
         unit_price: object,
         currency: object,
+        source: object = None,
+        reference: object = None,
         *,
         offered: Collection[str],
     ) -> LineItemDraft:
@@ -64,10 +73,26 @@ class LineItemDraft:
         if not isinstance(currency, str) or currency not in offered:
             raise UnsupportedCurrency(field="currency")
         total = money.line_total(parsed_quantity, parsed_price)
-        return cls(text, parsed_quantity, parsed_price, total, money.currency(currency).code)
+        code = money.currency(currency).code
+        return cls(text, parsed_quantity, parsed_price, total, code, *_parse_reference(source, reference))
+
+    @property
+    def source_and_reference(self) -> tuple[str, str] | None:
+        return None if self.source is None or self.reference is None else (self.source, self.reference)
 
     def fingerprint(self) -> bytes:
-        return fingerprint(self.description, money.plain(self.quantity), money.plain(self.unit_price), self.currency)
+        values = (self.description, money.plain(self.quantity), money.plain(self.unit_price), self.currency)
+        # Those of items without a reference are as they were before there were any.
+        return fingerprint(*values) if self.reference is None else fingerprint(*values, self.source, self.reference)
+
+
+def _parse_reference(source: object, reference: object) -> tuple[str | None, str | None]:
+    if source is None and reference is None:
+        return None, None
+    return (
+        parse_text(source, "source", longest=LONGEST_SOURCE),
+        parse_text(reference, "reference", longest=LONGEST_REFERENCE),
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +101,7 @@ class LineItem:
 
     `position` counts from 1 without gaps in the order of acceptance; `added_in_version` is the bill's
     version that its adding made. A reversing item names the item it takes back in `reverses` and
-    says why in `reason`.
+    says why in `reason`. `source` and `reference` are as its draft had them.
     """
 
     bill_id: UUID
@@ -91,6 +116,8 @@ class LineItem:
     added_in_version: int
     reverses: UUID | None = None
     reason: str | None = None
+    source: str | None = None
+    reference: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

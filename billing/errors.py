@@ -172,6 +172,16 @@ class IdempotencyKeyReused(AlreadyExists):
     default_message = "this idempotency key was used before with other values"
 
 
+class ReferenceReused(AlreadyExists):
+    """The customer was charged for this reference of this source already, with other values."""
+
+    reason = "reference_reused"
+    default_message = "this reference of this source was used before with other values"
+
+    def __init__(self, message: str | None = None, *, reason: str | None = None, field: str | None = "reference"):
+        super().__init__(message, reason=reason, field=field)
+
+
 class Aborted(BillingError):
     """Somebody else was quicker; read again and decide anew."""
 

@@ -16,7 +16,7 @@ from billing.ledger import bills, customers, line_items, reads, requests
 from billing.ledger import rates as stored_rates
 from billing.ledger.adding import Added
 from billing.ledger.bills import Written
-from billing.ledger.line_items import Accepted, Entry
+from billing.ledger.line_items import Accepted, Entry, Keeps
 from billing.ledger.requests import StoredRequest
 from billing.origin import Origin
 from billing.period import Period
@@ -50,10 +50,13 @@ def add_line_items(
     entries: Sequence[Entry],
     *,
     call: tuple[str, bytes] | None = None,
+    keeps: Keeps | None = None,
 ) -> Accepted:
-    """Up to 1,000 items with an outcome each; `call` is the key and fingerprint of the whole."""
-    accepted = line_items.add_all(system.engine, origin, bill_id, entries, call=call)
-    if any(outcome.item is not None and not outcome.replayed for outcome in accepted.outcomes):
+    """Up to 1,000 items with an outcome each; `call` is the key and fingerprint of the whole. What it doesn't keep is
+    taken back, and nobody hears of it."""
+    accepted = line_items.add_all(system.engine, origin, bill_id, entries, call=call, keeps=keeps)
+    is_kept = keeps is None or keeps(accepted)
+    if is_kept and any(outcome.item is not None and not outcome.replayed for outcome in accepted.outcomes):
         system.workflows.changed(accepted.bill)
         system.tell_pages(accepted.bill.id)
     return accepted

@@ -1,17 +1,17 @@
 """Currencies that are offered for new items: choosing them, and what becomes of items in others.
 
-A repeat of an addition is answered whatever is offered by then: its key keeps its outcome for ever.
+A repeat of an addition is answered whatever is offered by then: its key, or its reference, keeps its outcome for ever.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
 from billing.bill import LineItemDraft
 from billing.errors import UnsupportedCurrency
-from billing.ledger import idempotency, settings
+from billing.ledger import idempotency, references, settings
 from billing.ledger.events import Event
 from billing.origin import Origin
 from webapp.system import System
@@ -48,11 +48,17 @@ def refuse_withdrawn(system: System, origin: Origin, bill_id: UUID, draft: LineI
     """Raises UnsupportedCurrency for a new item in a currency that isn't offered any more."""
     if draft.currency in system.supported_currencies:
         return
-    key = origin.idempotency_key
-    if key is None or not known_additions(system, origin, bill_id, [key]):
+    key, reference = origin.idempotency_key, draft.source_and_reference
+    is_known = key is not None and bool(known_additions(system, origin, bill_id, [key]))
+    if not is_known and not (reference and known_references(system, bill_id, [reference])):
         raise UnsupportedCurrency(field="currency")
 
 
 def known_additions(system: System, origin: Origin, bill_id: UUID, keys: Sequence[str]) -> Mapping[str, bytes]:
     """Which of these keys have added items to the bill, with their fingerprints."""
     return idempotency.known_additions(system.engine, origin, bill_id, keys)
+
+
+def known_references(system: System, bill_id: UUID, pairs: Collection[tuple[str, str]]) -> Collection[tuple[str, str]]:
+    """Which of these sources with their references the bill's customer was charged for."""
+    return references.taken(system.engine, bill_id, pairs)

@@ -19,6 +19,7 @@ from billing.errors import (
     BillNotFound,
     IdempotencyKeyReused,
     PeriodEnded,
+    ReferenceReused,
     Unauthenticated,
 )
 from billing.identifiers import new_id
@@ -34,6 +35,7 @@ REFUSALS: Mapping[str, type[BillingError]] = {
     "bill_closing": BillClosing,
     "period_ended": PeriodEnded,
     "idempotency_key_reused": IdempotencyKeyReused,
+    "reference_reused": ReferenceReused,
 }
 
 
@@ -48,15 +50,17 @@ class Asked:
     fingerprint: bytes
 
     @property
-    def key(self) -> tuple[UUID, UUID, str] | None:
-        """What no two items of one call may share."""
-        key = self.origin.idempotency_key
-        return None if key is None else (self.bill_id, self.origin.account_id, key)
+    def keys(self) -> tuple[tuple[object, ...], ...]:
+        """What no two items of one call may share: an idempotency key, a reference (whose customer isn't known yet)."""
+        key, draft = self.origin.idempotency_key, self.draft
+        keys = () if key is None else ((self.bill_id, self.origin.account_id, key),)
+        return keys if draft.reference is None else (*keys, (draft.source, draft.reference))
 
 
 @dataclass(frozen=True, slots=True)
 class Added:
-    """The bill as the item left it (as it stands now, for a replay), and the item.
+    """The bill as the item left it (as it stands now, for a replay), and the item, which may be on another bill of the
+    customer when it is known by its reference.
 
     `beside` are the newest items of the bill as far as the call knows them: those it added up to this one, in order.
     """
@@ -77,8 +81,8 @@ def asked(origin: Origin, bill_id: UUID, draft: LineItemDraft) -> Asked:
 def add_together(engine: Engine, everything: Sequence[Asked], *, waits: bool) -> list[Outcome | None]:
     """What became of each, as if they had come one after the other in this order.
 
-    None where there is no such bill or, unless it `waits`, where somebody else has the bill locked. No two may share a
-    key. Raises as `database.rows` does, and then nothing was added.
+    None where there is no such bill or, unless it `waits`, where somebody else has the bill locked. No two may share
+    one of their keys. Raises as `database.rows` does, and then nothing was added.
     """
     outcomes: list[Outcome | None] = [None] * len(everything)
     for row in database.rows(engine, *_statement(everything, waits=waits)):
@@ -104,32 +108,40 @@ def as_read(engine: Engine, added: Added) -> Added:
 
 _CALL: LiteralString = """
     SELECT (bill).*, currencies, subtotals, now, (customer).external_id, (customer).name, (customer).billing_address,
-           ns, outcomes, item_ids, positions, created_ats, versions
+           ns, outcomes, item_ids, positions, created_ats, versions, homes
     FROM add_line_items_together(%s,
 """
-_MANY: LiteralString = (
+_MANY_BEGINS: LiteralString = (
     _CALL
     + """
         %s::uuid[], %s::uuid[], %s::uuid[], %s::uuid[], %s::text[], %s::text[], %s::text[], %s::text[], %s::text[],
-        %s::bytea[], %s::text[], %s::numeric[], %s::numeric[], %s::numeric[], %s::text[])
+        %s::bytea[], %s::text[], %s::numeric[], %s::numeric[], %s::numeric[], %s::text[]
 """
 )
 # For one PostgreSQL makes the arrays: it takes psycopg a tenth of a millisecond to write so many lists.
-_ONE: LiteralString = (
+_ONE_BEGINS: LiteralString = (
     _CALL
     + """
         ARRAY[%s::uuid], ARRAY[%s::uuid], ARRAY[%s::uuid], ARRAY[%s::uuid], ARRAY[%s::text], ARRAY[%s::text],
         ARRAY[%s::text], ARRAY[%s::text], ARRAY[%s::text], ARRAY[%s::bytea], ARRAY[%s::text], ARRAY[%s::numeric],
-        ARRAY[%s::numeric], ARRAY[%s::numeric], ARRAY[%s::text])
+        ARRAY[%s::numeric], ARRAY[%s::numeric], ARRAY[%s::text]
 """
 )
+_MANY: LiteralString = _MANY_BEGINS + ")"
+_ONE: LiteralString = _ONE_BEGINS + ")"
+# Where any has one: most don't, and pay nothing for it.
+_MANY_REFERENCED: LiteralString = _MANY_BEGINS + ", %s::text[], %s::text[])"
+_ONE_REFERENCED: LiteralString = _ONE_BEGINS + ", ARRAY[%s::text], ARRAY[%s::text])"
 
 
 def _statement(everything: Sequence[Asked], *, waits: bool) -> tuple[LiteralString, Sequence[Any]]:
-    rows = [_values(one) for one in everything]
+    of_one, of_many, rows = _ONE, _MANY, [_values(one) for one in everything]
+    if any(one.draft.reference is not None for one in everything):
+        of_one, of_many = _ONE_REFERENCED, _MANY_REFERENCED
+        rows = [(*row, one.draft.source, one.draft.reference) for row, one in zip(rows, everything, strict=True)]
     if len(rows) == 1:
-        return _ONE, (waits, *rows[0])
-    return _MANY, (waits, *map(array, zip(*rows, strict=True)))
+        return of_one, (waits, *rows[0])
+    return of_many, (waits, *map(array, zip(*rows, strict=True)))
 
 
 def _values(one: Asked) -> tuple[Any, ...]:
@@ -184,6 +196,7 @@ class _Growing:
 def _item(one: Asked, row: Any, place: int) -> LineItem:
     draft = one.draft
     return LineItem(
-        one.bill_id, row.item_ids[place], row.positions[place], draft.description, draft.currency, draft.quantity,
-        draft.unit_price, draft.total, row.created_ats[place], row.versions[place],
+        row.homes[place] if row.homes else one.bill_id, row.item_ids[place], row.positions[place], draft.description,
+        draft.currency, draft.quantity, draft.unit_price, draft.total, row.created_ats[place], row.versions[place],
+        source=draft.source, reference=draft.reference,
     )  # fmt: skip

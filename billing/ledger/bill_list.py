@@ -126,14 +126,12 @@ def bills(
     """A page of the list; `after` is the place where the page before ended."""
     with questions(engine) as ask:
         page = page_query(ask, wanted, order, after, limit=limit)
-        return [_bill_of(row) for row in ask(page, within=WHOLE)]
+        return [bill_with_sums(row) for row in ask(page, within=WHOLE)]
 
 
 # One question with a row for each bill takes less than half of what bills, sums and customers take one after the other.
 # A closed bill has a copy of its customer; with a limit, each is looked up and no plan reads them all.
-WHOLE = """
-    SELECT page.*, customer.*, sums.*
-    FROM (SELECT listed.*, row_number() OVER () AS place FROM ({}) AS listed) AS page
+BESIDE = """
     LEFT JOIN LATERAL (
         SELECT external_id, name, billing_address
         FROM customers WHERE id = page.customer_id AND page.billed_customer IS NULL LIMIT 1) AS customer ON true
@@ -142,11 +140,17 @@ WHOLE = """
                array_agg(payable ORDER BY currency) AS payables, array_agg(rounding ORDER BY currency) AS roundings,
                array_agg(minor_units ORDER BY currency) AS minor_units
         FROM bill_subtotals WHERE bill_id = page.id) AS sums
-    ORDER BY page.place
 """
+WHOLE = f"""
+    SELECT page.*, customer.*, sums.*
+    FROM (SELECT listed.*, row_number() OVER () AS place FROM ({{}}) AS listed) AS page
+    {BESIDE}
+    ORDER BY page.place
+"""  # noqa: S608  constants
 
 
-def _bill_of(row: Row) -> Bill:
+def bill_with_sums(row: Row) -> Bill:
+    """From a row with what stands beside its page."""
     currencies, subtotals = row.currencies or (), row.subtotals or ()
     closed = row.status == BillStatus.CLOSED and currencies
     payables = zip(currencies, row.minor_units, subtotals, row.payables, row.roundings, strict=True) if closed else ()

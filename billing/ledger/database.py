@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import select
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
 from types import MappingProxyType
@@ -155,8 +155,12 @@ class Questions:
 
     def __call__(self, query: Select[Any], *, within: str = "{}") -> list[Any]:
         """The rows of the query, or of the statement `within` that has it at its braces."""
+        return self.plainly(*self.written(query, within=within))
+
+    def written(self, query: Select[Any], *, within: str = "{}") -> tuple[str, Mapping[str, Any]]:
+        """The same as text, with its parameters."""
         compiled = query.compile(dialect=self._dialect, compile_kwargs={"render_postcompile": True})
-        return self.plainly(within.format(compiled), compiled.params)
+        return within.format(compiled), compiled.params
 
     def plainly(self, statement: str, parameters: Mapping[str, Any] = MappingProxyType({})) -> list[Any]:
         return self._driver.cursor(row_factory=namedtuple_row).execute(statement.encode(), parameters).fetchall()
@@ -174,6 +178,38 @@ def questions(engine: Engine) -> Iterator[Questions]:
                 driver.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
                 yield Questions(driver, engine.dialect)
                 driver.execute("COMMIT")
+        except BaseException:
+            pooled.invalidate()  # in the midst of a transaction
+            raise
+        else:
+            _give_back(pooled, driver)
+        finally:
+            pooled.close()
+
+
+def in_one_snapshot(
+    engine: Engine, write: Callable[[Questions], tuple[str, Mapping[str, Any]]], *, at_once: int, within_s: int
+) -> Generator[list[Any], None, None]:
+    """The rows of the statement that `write` gives, however many, so many at a time and all of one instant.
+
+    Read through a cursor, on a connection that is held until the last of them, until the generator is closed, or for
+    `within_s` seconds: then the database ends it. Raises as `transaction` does.
+    """
+    with _translated():
+        pooled = engine.raw_connection()
+        try:
+            driver = cast("psycopg.Connection[Any]", pooled.driver_connection)
+            driver.autocommit = True
+            driver.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+            # The first rows may come late where few are wanted of many.
+            for limit in ("statement_timeout", "transaction_timeout"):
+                driver.execute("SELECT set_config(%s, %s, true)", (limit, f"{within_s}s"))
+            statement, parameters = write(Questions(driver, engine.dialect))
+            driver.execute(f"DECLARE rows_wanted NO SCROLL CURSOR FOR {statement}".encode(), parameters, prepare=False)
+            cursor = driver.cursor(row_factory=namedtuple_row)
+            while found := cursor.execute(f"FETCH {at_once} FROM rows_wanted".encode(), prepare=False).fetchall():
+                yield found
+            driver.execute("COMMIT")
         except BaseException:
             pooled.invalidate()  # in the midst of a transaction
             raise

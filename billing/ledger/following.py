@@ -22,7 +22,7 @@ _CUSTOMER = "SELECT c.* FROM customers c JOIN bills b ON b.customer_id = c.id WH
 _SUBTOTALS = "SELECT currency, subtotal FROM bill_subtotals WHERE bill_id = %s ORDER BY currency"
 _ITEMS = """
     SELECT bill_id, id, position, description, currency, quantity, unit_price, total, created_at, added_in_version,
-           reverses, reason
+           reverses, reason, source, reference
     FROM line_items WHERE bill_id = %s AND position > %s ORDER BY position DESC LIMIT %s
 """
 _EVENTS = """

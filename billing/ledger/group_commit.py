@@ -70,14 +70,14 @@ class GroupCommit:
         return _Call(places, waits=False)
 
     def _take(self, candidates: Iterable[_Place]) -> list[_Place]:
-        """No two with one key: the second waits for what becomes of the first."""
+        """No two with one key or reference: the second waits for what becomes of the first."""
         chosen: list[_Place] = []
-        keys = set()
+        keys: set[object] = set()
         for place in candidates:
-            key = place.asked.key
-            if len(chosen) < MOST_TOGETHER and (key is None or key not in keys):
+            its_keys = place.asked.keys
+            if len(chosen) < MOST_TOGETHER and keys.isdisjoint(its_keys):
                 chosen.append(place)
-                keys.add(key)
+                keys.update(its_keys)
         if chosen:
             going = set(chosen)
             self._waiting = [place for place in self._waiting if place not in going]

@@ -10,7 +10,7 @@ from typing import Any, LiteralString
 from uuid import UUID
 
 from psycopg.errors import UniqueViolation
-from sqlalchemy import Engine
+from sqlalchemy import Connection, Engine
 
 from billing.bill import Bill, LineItem, LineItemDraft
 from billing.errors import AlreadyReversed, BillingError, BillNotFound, IdempotencyKeyReused, NotReversible
@@ -18,7 +18,7 @@ from billing.identifiers import new_id
 from billing.ledger import adding, reads
 from billing.ledger.adding import REFUSALS
 from billing.ledger.arrays import array
-from billing.ledger.database import one_row
+from billing.ledger.database import one_row, transaction
 from billing.ledger.rows import bill_of
 from billing.money import EXACT
 from billing.origin import Origin, fingerprint
@@ -57,6 +57,10 @@ class Accepted:
     replayed: bool
 
 
+# Whether what came of a call is to be stored.
+Keeps = Callable[[Accepted], bool]
+
+
 def entry(draft: LineItemDraft, key: str | None) -> Entry:
     return Entry(new_id(), draft, key, draft.fingerprint())
 
@@ -74,13 +78,33 @@ def add_all(
     entries: Sequence[Entry],
     *,
     call: tuple[str, bytes] | None = None,
+    keeps: Keeps | None = None,
 ) -> Accepted:
     """Up to 1,000 items with an outcome each; good ones count whatever the others are.
 
-    `call` is the idempotency key and fingerprint of the call as a whole. Keys within `entries` are distinct.
+    `call` is the idempotency key and fingerprint of the call as a whole. Keys within `entries` are distinct. Unless it
+    `keeps` what came of it, all of it is taken back: then this says what would have come of it.
     """
-    accepted = accept(partial(one_row, engine), origin, bill_id, entries, call=call)
+    if keeps is None:
+        accepted = accept(partial(one_row, engine), origin, bill_id, entries, call=call)
+    else:
+        accepted = _accept_if(engine, origin, bill_id, entries, call, keeps)
     return _with_what_closing_stored(engine, accepted)
+
+
+def _accept_if(
+    engine: Engine,
+    origin: Origin,
+    bill_id: UUID,
+    entries: Sequence[Entry],
+    call: tuple[str, bytes] | None,
+    keeps: Keeps,
+) -> Accepted:
+    with transaction(engine) as connection:
+        accepted = accept(within(connection), origin, bill_id, entries, call=call)
+        if not keeps(accepted):
+            connection.rollback()
+    return accepted
 
 
 def reverse(engine: Engine, origin: Origin, bill_id: UUID, item_id: UUID, reason: str) -> tuple[Bill, LineItem, bool]:
@@ -128,26 +152,41 @@ def _only(accepted: Accepted) -> tuple[Bill, LineItem, bool]:
 # Runs one statement and answers its one row, or None.
 Run = Callable[[LiteralString, Sequence[Any]], Any]
 
+
+def within(connection: Connection) -> Run:
+    """In the connection's transaction, whatever else is in it."""
+
+    def run(statement: LiteralString, parameters: Sequence[Any]) -> Any:
+        return connection.exec_driver_sql(statement, tuple(parameters)).one_or_none()
+
+    return run
+
+
 _CALL: LiteralString = """
     SELECT call_outcome, outcomes, item_ids, positions, created_ats, versions, (bill).*, currencies, subtotals,
-           (customer).external_id, (customer).name, (customer).billing_address
+           (customer).external_id, (customer).name, (customer).billing_address, homes
     FROM add_line_items(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s,
 """
-_MANY: LiteralString = (
+_MANY_BEGINS: LiteralString = (
     _CALL
     + """
         %s::uuid[], %s::text[], %s::bytea[], %s::text[], %s::numeric[], %s::numeric[], %s::numeric[], %s::text[],
-        %s::uuid[], %s::text[])
+        %s::uuid[], %s::text[]
 """
 )
 # For one entry PostgreSQL makes the arrays: it takes psycopg a tenth of a millisecond to write ten lists.
-_ONE: LiteralString = (
+_ONE_BEGINS: LiteralString = (
     _CALL
     + """
         ARRAY[%s::uuid], ARRAY[%s::text], ARRAY[%s::bytea], ARRAY[%s::text], ARRAY[%s::numeric], ARRAY[%s::numeric],
-        ARRAY[%s::numeric], ARRAY[%s::text], ARRAY[%s::uuid], ARRAY[%s::text])
+        ARRAY[%s::numeric], ARRAY[%s::text], ARRAY[%s::uuid], ARRAY[%s::text]
 """
 )
+_MANY: LiteralString = _MANY_BEGINS + ")"
+_ONE: LiteralString = _ONE_BEGINS + ")"
+# Where any has one: most don't, and pay nothing for it.
+_MANY_REFERENCED: LiteralString = _MANY_BEGINS + ", %s::text[], %s::text[])"
+_ONE_REFERENCED: LiteralString = _ONE_BEGINS + ", ARRAY[%s::text], ARRAY[%s::text])"
 
 
 def accept(
@@ -170,17 +209,26 @@ def accept(
         bill_id, operation, event, origin.account_id, actor.kind, actor.id, actor.name, origin.request_id,
         call_key, call_fingerprint,
     )  # fmt: skip
-    rows = [_values(e) for e in entries]
-    function, of_the_entries = (_ONE, rows[0]) if len(rows) == 1 else (_MANY, map(array, zip(*rows, strict=True)))
-    row = run(function, (*of_the_call, *of_the_entries))
+    row = run(*_statement(of_the_call, entries))
     if row is None:
         raise BillNotFound
     if row.call_outcome == "idempotency_key_reused":
         raise IdempotencyKeyReused
     bill = bill_of(row, row, zip(row.currencies or (), row.subtotals or (), strict=True))
-    decided = zip(entries, row.outcomes, row.item_ids, row.positions, row.created_ats, row.versions, strict=True)
-    outcomes = tuple([_outcome(bill.id, *one) for one in decided])
+    homes = row.homes or [bill.id] * len(entries)
+    decided = zip(entries, row.outcomes, homes, row.item_ids, row.positions, row.created_ats, row.versions, strict=True)
+    outcomes = tuple([_outcome(*one) for one in decided])
     return Accepted(bill, outcomes, replayed=row.call_outcome == "replayed")
+
+
+def _statement(of_the_call: tuple[Any, ...], entries: Sequence[Entry]) -> tuple[LiteralString, Sequence[Any]]:
+    one, many, rows = _ONE, _MANY, [_values(e) for e in entries]
+    if any(e.draft.reference is not None for e in entries):
+        one, many = _ONE_REFERENCED, _MANY_REFERENCED
+        rows = [(*row, e.draft.source, e.draft.reference) for row, e in zip(rows, entries, strict=True)]
+    if len(rows) == 1:
+        return one, (*of_the_call, *rows[0])
+    return many, (*of_the_call, *map(array, zip(*rows, strict=True)))
 
 
 def _values(e: Entry) -> tuple[Any, ...]:
@@ -191,13 +239,14 @@ def _values(e: Entry) -> tuple[Any, ...]:
 
 
 def _outcome(
-    bill_id: UUID, asked: Entry, outcome: str, item_id: UUID, position: int, created_at: datetime, version: int
+    asked: Entry, outcome: str, bill_id: UUID, item_id: UUID, position: int, created_at: datetime, version: int
 ) -> Outcome:
+    """`bill_id` is that of the item's own bill, which its reference may have found."""
     if outcome in REFUSALS:
         return Outcome(None, replayed=False, refusal=REFUSALS[outcome]())
     draft = asked.draft
     item = LineItem(
         bill_id, item_id, position, draft.description, draft.currency, draft.quantity, draft.unit_price, draft.total,
-        created_at, version, asked.reverses, asked.reason,
+        created_at, version, asked.reverses, asked.reason, draft.source, draft.reference,
     )  # fmt: skip
     return Outcome(item, replayed=outcome == "replayed", refusal=None)

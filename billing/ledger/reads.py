@@ -74,7 +74,7 @@ def newest_items(engine: Engine, bill: Bill, *, limit: int) -> list[LineItem]:
 
 _NEWEST = """
     SELECT bill_id, id, position, description, currency, quantity, unit_price, total, created_at, added_in_version,
-           reverses, reason
+           reverses, reason, source, reference
     FROM line_items WHERE bill_id = %s AND position <= %s ORDER BY position DESC LIMIT %s
 """
 
@@ -140,7 +140,7 @@ def reversals_of(engine: Engine, items: Sequence[LineItem]) -> Mapping[UUID, Lin
 
 _REVERSALS = """
     SELECT bill_id, id, position, description, currency, quantity, unit_price, total, created_at, added_in_version,
-           reverses, reason
+           reverses, reason, source, reference
     FROM line_items WHERE bill_id = %s AND reverses = ANY(%s)
 """
 

@@ -89,6 +89,8 @@ def _insert(origin: Origin, bill_id: UUID, draft: LineItemDraft) -> Any:
             unit_price=draft.unit_price,
             total=draft.total,
             currency=draft.currency,
+            source=draft.source,
+            reference=draft.reference,
         )
         .returning(_TABLE)
     )
@@ -163,13 +165,11 @@ def carry_out(engine: Engine, bill_id: UUID, request_id: UUID) -> StoredRequest:
 def _accept(connection: Connection, row: Any) -> line_items.Outcome:
     actor = Actor(ActorKind(row.actor_kind), row.actor_id, row.actor_name)
     origin = Origin(actor, row.account_id, row.request_id, row.key)
-    draft = LineItemDraft(row.description, row.quantity, row.unit_price, row.total, row.currency)
+    draft = LineItemDraft(
+        row.description, row.quantity, row.unit_price, row.total, row.currency, row.source, row.reference
+    )
     asked = line_items.Entry(row.id, draft, row.key, bytes(row.fingerprint))
-
-    def run(statement: str, parameters: Sequence[Any]) -> Any:
-        return connection.exec_driver_sql(statement, tuple(parameters)).one_or_none()
-
-    (outcome,) = line_items.accept(run, origin, row.bill_id, [asked]).outcomes
+    (outcome,) = line_items.accept(line_items.within(connection), origin, row.bill_id, [asked]).outcomes
     return outcome
 
 

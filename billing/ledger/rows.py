@@ -78,4 +78,6 @@ def line_item_of(row: Row) -> LineItem:
         row.added_in_version,
         row.reverses,
         row.reason,
+        row.source,
+        row.reference,
     )

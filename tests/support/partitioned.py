@@ -26,8 +26,9 @@ TABLES = {
     "ledger_losses": "bill_id",
 }
 # Tables that name a bill and stay whole: what differs are a few rows, of bills that there aren't and of the ledger as a
-# whole too, and no key of theirs refers to another table.
-WHOLE = {"findings"}
+# whole too; a reference is its customer's, on whatever bill, and could be split by customer. No key of theirs refers to
+# another table.
+WHOLE = {"findings", "line_item_references"}
 # Keys that don't have the bill's id in them, and so can't be kept by partitions.
 KEYS_WITHOUT_THE_BILL = {("bills", "number")}
 

@@ -1,52 +1,68 @@
-"""Up to 1,000 line items in one call, with an outcome for each: good rows count whatever the others are."""
+"""Up to 1,000 line items in one call, with an outcome for each: good rows count whatever the others are.
+
+With `atomic` all count or none; with `dry_run` none does, and the answer says what the same call would do without it.
+"""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
 from flask import Response
 
-from billing.bill import MOST_ITEMS_IN_A_CALL, Bill
-from billing.errors import (
-    BillClosed,
-    BillClosing,
-    BillingError,
-    FailedPrecondition,
-    IdempotencyKeyReused,
-    InvalidArgument,
-    UnsupportedCurrency,
-)
-from billing.ledger import line_items
-from billing.ledger.line_items import Entry, Outcome
-from billing.origin import ascii_json, fingerprint
-from webapp import commands, offered, queries
+from billing import money
+from billing.bill import Bill
+from billing.errors import BillClosed, BillClosing, BillingError, FailedPrecondition, InvalidArgument
+from billing.ledger.line_items import Accepted, Entry, Keeps, Outcome
+from webapp import commands, queries
 from webapp.api import render
+from webapp.api.batch_rows import (
+    Row,
+    fingerprint_of,
+    first_with_each_key,
+    identity,
+    outcome_of,
+    parse_rows,
+    refused,
+    without_withdrawn,
+)
 from webapp.api.bill_answer import bill_answer, bill_id_in, wanted_currency
 from webapp.api.blueprint import api
-from webapp.api.body import LONGEST_BATCH, json_object, refuse_unknown
+from webapp.api.body import LONGEST_BATCH, json_object
 from webapp.api.errors import described
-from webapp.api.negotiation import checked_key, idempotency_key
-from webapp.drafts import FIELDS, parse_draft
+from webapp.api.negotiation import idempotency_key
 from webapp.identity.access import allow
 from webapp.identity.caller import origin
 from webapp.identity.scopes import Scope
 from webapp.system import System, system
 
-_ROW_FIELDS = (*FIELDS, "key")
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """What a call asks for. `key` is its own, for all of it."""
+
+    rows: Sequence[Row]
+    atomic: bool
+    dry_run: bool
+    key: str | None
+    fingerprint: bytes
+
+    @property
+    def ids(self) -> Collection[UUID]:
+        """Of the items that it would make."""
+        return {row.entry.id for row in self.rows if row.entry is not None}
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
-    """A row as it came: what to add, or why it can't be right."""
+class Result:
+    """`bill` is the bill after the call, or, of a dry run, what it would be; outcomes are one for each row."""
 
-    given: Any
-    entry: Entry | None
-    refusal: BillingError | None
+    bill: Bill
+    outcomes: Sequence[Outcome]
+    replayed: bool
 
 
 @api.post("/bills/<bill_id>/line-items/batch")
@@ -54,103 +70,85 @@ class Row:
 def add_batch(bill_id: str) -> Response:
     id_ = bill_id_in(bill_id)
     currency = wanted_currency(system(), id_)
-    given = _given_rows(json_object(("line_items",), limit=LONGEST_BATCH).get("line_items"))
-    offered_codes = system().configured_currencies
-    rows = [_parse_row(row, offered_codes) for row in given]
-    bill, outcomes, replayed = _add(system(), id_, _without_withdrawn(system(), id_, rows))
-    texts = (_outcome_text(index, outcome) for index, outcome in enumerate(outcomes))
-    return bill_answer(system(), bill, currency, beside={"outcomes": render.array(texts)}, replayed=replayed)
+    batch = _batch(system(), id_, json_object(("line_items", "atomic", "dry_run"), limit=LONGEST_BATCH))
+    result = _add(system(), id_, batch)
+    imagined = batch.ids if batch.dry_run else ()
+    texts = (_outcome_text(index, one, imagined) for index, one in enumerate(result.outcomes))
+    beside = {"outcomes": render.array(texts)}
+    if not batch.dry_run:
+        return bill_answer(system(), result.bill, currency, beside=beside, replayed=result.replayed)
+    beside |= {"dry_run": "true", "preview": render.to_json(_preview(result))}
+    return bill_answer(system(), queries.bill(system(), id_), currency, beside=beside)
 
 
-def _given_rows(value: object) -> Sequence[Any]:
-    if not isinstance(value, list) or not value:
-        raise InvalidArgument("line_items must be a list of line items", field="line_items")
-    if len(value) > MOST_ITEMS_IN_A_CALL:
-        raise InvalidArgument(f"line_items cannot be more than {MOST_ITEMS_IN_A_CALL} in a call", field="line_items")
+def _batch(system: System, bill_id: UUID, body: Mapping[str, Any]) -> Batch:
+    atomic, dry_run = _flag(body, "atomic"), _flag(body, "dry_run")
+    rows = parse_rows(body.get("line_items"), system.configured_currencies)
+    print_ = fingerprint_of(rows, atomic=atomic)
+    rows = list(without_withdrawn(system, bill_id, rows, print_))
+    return Batch(rows, atomic, dry_run, idempotency_key(), fingerprint_of(rows, atomic=atomic))
+
+
+def _flag(body: Mapping[str, Any], name: str) -> bool:
+    value = body.get(name, False)
+    if not isinstance(value, bool):
+        raise InvalidArgument(f"{name} must be true or false", field=name)
     return value
 
 
-def _parse_row(given: Any, offered: Collection[str]) -> Row:
-    try:
-        return Row(given, _parse_entry(given, offered), None)
-    except InvalidArgument as refusal:
-        return Row(given, None, refusal)
-
-
-def _parse_entry(given: Any, offered: Collection[str]) -> Entry:
-    if not isinstance(given, Mapping):
-        raise InvalidArgument("a line item must be a JSON object")
-    refuse_unknown(given, _ROW_FIELDS)
-    key = checked_key(given["key"], "key") if "key" in given else None
-    return line_items.entry(parse_draft(given, offered=offered), key)
-
-
-def _without_withdrawn(system: System, bill_id: UUID, rows: Sequence[Row]) -> Sequence[Row]:
-    """Rows in currencies that are no longer offered are refused, but for those that only repeat an earlier one.
-
-    A repeat of the whole call keeps all of its rows.
-    """
-    currencies = {row.entry.draft.currency for row in rows if row.entry is not None}
-    if currencies <= set(system.supported_currencies):
-        return rows
-    call_key = idempotency_key()
-    row_keys = [row.entry.key for row in rows if row.entry is not None and row.entry.key is not None]
-    known = offered.known_additions(system, origin(), bill_id, [*row_keys, *([call_key] if call_key else [])])
-    if call_key and known.get(call_key) == _call_fingerprint(rows):
-        return rows
-    return [_unless_withdrawn(row, system.supported_currencies, known) for row in rows]
-
-
-def _unless_withdrawn(row: Row, codes: Collection[str], known: Collection[str]) -> Row:
-    if row.entry is None or row.entry.draft.currency in codes or row.entry.key in known:
-        return row
-    return Row(row.given, None, UnsupportedCurrency(field="currency"))
-
-
-def _add(system: System, bill_id: UUID, rows: Sequence[Row]) -> tuple[Bill, list[Outcome], bool]:
-    firsts = _first_with_each_key(rows)
-    asked = [row.entry for row in rows if row.entry is not None and firsts[_identity(row.entry)] is row.entry]
+def _add(system: System, bill_id: UUID, batch: Batch) -> Result:
+    """Raises what refuses all of it."""
+    firsts = first_with_each_key(batch.rows)
+    asked = _asked(batch, firsts)
     if not asked:
         bill = queries.bill(system, bill_id)
         _refuse_closed(bill)
-        return bill, [_refused(row.refusal) for row in rows], False
-    key = idempotency_key()
-    call = (key, _call_fingerprint(rows)) if key is not None else None
-    accepted = commands.add_line_items(system, origin(key), bill_id, asked, call=call)
-    decided = dict(zip((entry.id for entry in asked), accepted.outcomes, strict=True))
-    _refuse_as_a_whole(accepted.outcomes)
-    outcomes = [_outcome(row, firsts, decided) for row in rows]
-    return accepted.bill, outcomes, accepted.replayed
+        result = Result(bill, [refused(row.refusal) for row in batch.rows], replayed=False)
+    else:
+
+        def result_of(accepted: Accepted) -> Result:
+            decided = dict(zip((entry.id for entry in asked), accepted.outcomes, strict=True))
+            outcomes = [outcome_of(row, firsts, decided) for row in batch.rows]
+            return Result(accepted.bill, outcomes, accepted.replayed)
+
+        keeps = _keeps(batch, lambda accepted: _is_whole(result_of(accepted).outcomes))
+        call = (batch.key, batch.fingerprint) if batch.key is not None else None
+        accepted = commands.add_line_items(system, origin(batch.key), bill_id, asked, call=call, keeps=keeps)
+        _refuse_as_a_whole(accepted.outcomes)
+        result = result_of(accepted)
+    if batch.atomic:
+        _refuse_unless_whole(result.outcomes)
+    return result
 
 
-def _identity(entry: Entry) -> str | UUID:
-    """What makes a row another row: its key, or that it has none."""
-    return entry.key if entry.key is not None else entry.id
+def _asked(batch: Batch, firsts: Mapping[str | UUID, Entry]) -> list[Entry]:
+    """What the ledger is asked for: a row for each key, and nothing where that can't be all of an atomic call."""
+    if batch.atomic and any(row.entry is None for row in batch.rows):
+        return []
+    return [row.entry for row in batch.rows if row.entry is not None and firsts[identity(row.entry)] is row.entry]
 
 
-def _first_with_each_key(rows: Sequence[Row]) -> dict[str | UUID, Entry]:
-    firsts: dict[str | UUID, Entry] = {}
-    for row in rows:
-        if row.entry is not None:
-            firsts.setdefault(_identity(row.entry), row.entry)
-    return firsts
+def _keeps(batch: Batch, is_whole: Keeps) -> Keeps | None:
+    if batch.dry_run:
+        return lambda _: False
+    return is_whole if batch.atomic else None
 
 
-def _outcome(row: Row, firsts: Mapping[str | UUID, Entry], decided: Mapping[UUID, Outcome]) -> Outcome:
-    """A row with the key of an earlier one of this call repeats it, as it would in another call."""
-    if row.entry is None:
-        return _refused(row.refusal)
-    first = firsts[_identity(row.entry)]
-    outcome = decided[first.id]
-    if first is row.entry or outcome.item is None:
-        return outcome
-    if first.fingerprint != row.entry.fingerprint:
-        return _refused(IdempotencyKeyReused())
-    return Outcome(outcome.item, replayed=True, refusal=None)
+def _is_whole(outcomes: Sequence[Outcome]) -> bool:
+    return all(outcome.item is not None for outcome in outcomes)
 
 
-def _refused(refusal: BillingError | None) -> Outcome:
-    return Outcome(None, replayed=False, refusal=refusal)
+def _refuse_unless_whole(outcomes: Sequence[Outcome]) -> None:
+    """With the first refusal, which says which row it is of."""
+    for index, outcome in enumerate(outcomes):
+        if outcome.refusal is not None:
+            raise _of_row(outcome.refusal, index)
+
+
+def _of_row(refusal: BillingError, index: int) -> BillingError:
+    row = f"line_items[{index}]"
+    field = f"{row}.{refusal.field}" if refusal.field else row
+    return type(refusal)(f"{row}: {refusal.message}", reason=refusal.reason, field=field)
 
 
 def _refuse_closed(bill: Bill) -> None:
@@ -169,25 +167,19 @@ def _refuse_as_a_whole(outcomes: Sequence[Outcome]) -> None:
             raise outcome.refusal
 
 
-def _call_fingerprint(rows: Sequence[Row]) -> bytes:
-    """Over all rows, those included that can't be right: the same call has the same outcomes."""
-    return fingerprint(*(_row_fingerprint(row) for row in rows))
+def _preview(result: Result) -> dict[str, Any]:
+    """What the bill would have come to."""
+    added = sum(outcome.item is not None and not outcome.replayed for outcome in result.outcomes)
+    subtotals = {code: money.plain(amount) for code, amount in result.bill.subtotals}
+    return {"added": added, "item_count": result.bill.item_count, "by_currency": subtotals}
 
 
-def _row_fingerprint(row: Row) -> str:
-    if row.entry is not None:
-        return ascii_json((row.entry.fingerprint.hex(), row.entry.key))
-    return "refused " + json.dumps(row.given, sort_keys=True, default=_plain)
-
-
-def _plain(value: object) -> str:
-    return str(value.normalize()) if isinstance(value, Decimal) else repr(value)
-
-
-def _outcome_text(index: int, outcome: Outcome) -> str:
-    if outcome.item is not None:
-        word = "replayed" if outcome.replayed else "added"
-        return f'{{"index":{index},"outcome":"{word}","line_item":{render.line_item(outcome.item)}}}'
-    assert outcome.refusal is not None
-    error = described(outcome.refusal)
-    return json.dumps({"index": index, "outcome": "rejected", "error": error})
+def _outcome_text(index: int, outcome: Outcome, imagined: Collection[UUID]) -> str:
+    """Items that were only `imagined`, in a dry run, have no id: nothing has it."""
+    if outcome.item is None:
+        assert outcome.refusal is not None
+        return json.dumps({"index": index, "outcome": "rejected", "error": described(outcome.refusal)})
+    word = "replayed" if outcome.replayed else "added"
+    if outcome.item.id in imagined:
+        return f'{{"index":{index},"outcome":"{word}","total":"{money.plain(outcome.item.total)}"}}'
+    return f'{{"index":{index},"outcome":"{word}","line_item":{render.line_item(outcome.item)}}}'

@@ -73,7 +73,7 @@ def _with_older_items(system: System, bill_id: UUID, before: int, currency: str 
 @open_to_bound_keys
 def list_bills() -> Response:
     asked = parameters(*FILTERS, "limit", "cursor")
-    wanted, size = _filter(asked), limit(asked)
+    wanted, size = filter_in(asked), limit(asked)
     listing = ("bills", *(asked.get(name) for name in FILTERS))
     before = cursors.read(asked.get("cursor"), *listing)
     bills = queries.bills(system(), wanted, limit=size + 1, after=Place(UUID(before)) if before else None)
@@ -83,10 +83,10 @@ def list_bills() -> Response:
     return render.answer({"data": render.array(texts), "next_cursor": render.to_json(cursor)})
 
 
-def _filter(asked: dict[str, str]) -> BillFilter:
+def filter_in(asked: dict[str, str]) -> BillFilter:
     return BillFilter(
         customer_id=parse_external_id(asked["customer_id"]) if "customer_id" in asked else None,
-        status=_status(asked["status"]) if "status" in asked else None,
+        status=status_in(asked["status"]) if "status" in asked else None,
         currency=money.currency(asked["currency"]).code if "currency" in asked else None,
         ends_after=parse_instant(asked["from"], "from") if "from" in asked else None,
         starts_before=parse_instant(asked["to"], "to") if "to" in asked else None,
@@ -95,7 +95,7 @@ def _filter(asked: dict[str, str]) -> BillFilter:
     )
 
 
-def _status(text: str) -> BillStatus:
+def status_in(text: str) -> BillStatus:
     try:
         return BillStatus(text)
     except ValueError:

@@ -69,6 +69,7 @@ STATUS: Mapping[type[BillingError], int] = {
     errors.RateSnapshotNotFound: 404,
     errors.AlreadyExists: 409,
     errors.IdempotencyKeyReused: 409,
+    errors.ReferenceReused: 409,
     errors.Aborted: 409,
     errors.VersionConflict: 409,
     errors.IdempotencyInProgress: 409,

@@ -16,7 +16,7 @@ from webapp.api.blueprint import PATH, api
 from webapp.api.body import json_object
 from webapp.api.negotiation import idempotency_key, prefers_async
 from webapp.api.parameters import limit, parameters
-from webapp.drafts import FIELDS, parse_draft
+from webapp.drafts import FIELDS, REFERENCE, parse_draft
 from webapp.identity.access import allow, confirm, confirmed_by_the_ledger
 from webapp.identity.caller import origin
 from webapp.identity.scopes import Scope
@@ -30,7 +30,7 @@ def add_line_item(bill_id: str) -> Response:
     """200 with the bill and the item; 202 when the caller prefers not to wait for the outcome."""
     id_ = bill_id_in(bill_id)
     currency = wanted_currency(system(), id_)
-    draft = parse_draft(json_object(FIELDS), offered=system().configured_currencies)
+    draft = parse_draft(json_object((*FIELDS, *REFERENCE)), offered=system().configured_currencies)
     if prefers_async():
         confirm()
         return _request_line_item(system(), id_, draft)

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
+from typing import Any, TypeVar
 
-from flask import Blueprint, request
+from flask import Blueprint, current_app, request
 
 from billing.errors import InvalidArgument
 from webapp.api.errors import NotAcceptable, UnsupportedMediaType
 
+View = TypeVar("View", bound=Callable[..., Any])
+
+_OTHER_THAN_JSON = "answers_other_than_json"
 _PRINTABLE_KEY = re.compile(r"[\x20-\x7e]{1,255}", re.ASCII)
 
 
@@ -17,7 +22,19 @@ def register(api: Blueprint) -> None:
     def refuse_unacceptable() -> None:
         accepted = request.headers.get("Accept", "*/*")
         if accepted not in {"*/*", "application/json"} and not request.accept_mimetypes.accept_json:
-            raise NotAcceptable
+            view = current_app.view_functions.get(request.endpoint or "")
+            if not any(kind in request.accept_mimetypes for kind in getattr(view, _OTHER_THAN_JSON, ())):
+                raise NotAcceptable
+
+
+def answers(*mimetypes: str) -> Callable[[View], View]:
+    """Declares what a route answers in, beside JSON, which refusals always are."""
+
+    def declare(view: View) -> View:
+        setattr(view, _OTHER_THAN_JSON, mimetypes)
+        return view
+
+    return declare
 
 
 def idempotency_key() -> str | None:

@@ -13,6 +13,7 @@ from billing.bill import Bill, Customer, LineItem
 from billing.clock import rfc3339
 from billing.ledger.events import Event
 from billing.ledger.requests import StoredRequest
+from billing.money import Payable
 from billing.rates import Conversion
 from webapp.api.errors import envelope
 from webapp.queries import ReadBill
@@ -44,8 +45,18 @@ def bill(read: ReadBill, line_items: str | None = None, next_cursor: str | None 
 
 
 def _bill(read: ReadBill) -> dict[str, Any]:
-    bill = read.bill
-    value = {
+    value = stored_bill(read.bill, read.payables)
+    rates = rates_in_use(read.rates)
+    value["total"]["converted"] = {
+        conversion.to.code: _conversion(conversion, rates) for conversion in read.conversions
+    }
+    value["rates"] = rates
+    return value
+
+
+def stored_bill(bill: Bill, payables: Iterable[Payable]) -> dict[str, Any]:
+    """Without what rates have a part in."""
+    value: dict[str, Any] = {
         "id": str(bill.id),
         "customer_id": bill.customer.external_id,
         "customer": {"name": bill.customer.name, "billing_address": bill.customer.billing_address},
@@ -59,19 +70,14 @@ def _bill(read: ReadBill) -> dict[str, Any]:
         "updated_at": rfc3339(bill.updated_at),
     }
     value.update(_closing(bill))
-    rates = rates_in_use(read.rates)
-    value["total"] = {
-        "by_currency": {code: money.plain(amount) for code, amount in bill.subtotals},
-        "converted": {conversion.to.code: _conversion(conversion, rates) for conversion in read.conversions},
-    }
+    value["total"] = {"by_currency": {code: money.plain(amount) for code, amount in bill.subtotals}}
     value["payable"] = {
         payable.currency.code: {
             "amount": money.plain_minor(payable.amount, payable.currency),
             "rounding": money.plain(payable.rounding),
         }
-        for payable in read.payables
+        for payable in payables
     }
-    value["rates"] = rates
     return value
 
 
@@ -121,14 +127,16 @@ def rates_in_use(rates: RatesInUse) -> dict[str, Any]:
 
 def line_item(item: LineItem) -> str:
     """Written out, as batches have a thousand of them: what people wrote is the only text that needs escaping."""
-    reversing = ""
+    further = ""
     if item.reverses is not None:
-        reversing = f',"reverses":"{item.reverses}","reason":{to_json(item.reason or "")}'
+        further = f',"reverses":"{item.reverses}","reason":{to_json(item.reason or "")}'
+    elif item.reference is not None:
+        further = f',"source":{to_json(item.source)},"reference":{to_json(item.reference)}'
     return (
         f'{{"id":"{item.id}","bill_id":"{item.bill_id}","position":{item.position},'
         f'"description":{to_json(item.description)},"currency":"{item.currency}",'
         f'"quantity":"{money.plain(item.quantity)}","unit_price":"{money.plain(item.unit_price)}",'
-        f'"total":"{money.plain(item.total)}","created_at":"{rfc3339(item.created_at)}"{reversing}}}'
+        f'"total":"{money.plain(item.total)}","created_at":"{rfc3339(item.created_at)}"{further}}}'
     )
 
 

@@ -170,6 +170,9 @@ class LineItemRow(Base):
     added_in_version: Mapped[int] = mapped_column(BigInteger)
     reverses: Mapped[UUID | None]
     reason: Mapped[str | None] = mapped_column(Text)
+    # As line_item_references has them, whose constraints they obey: one more here would cost every item.
+    source: Mapped[str | None] = mapped_column(Text)
+    reference: Mapped[str | None] = mapped_column(Text)
 
 
 class CounterRow(Base):

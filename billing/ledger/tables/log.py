@@ -1,4 +1,4 @@
-"""What was asked and what happened: events, idempotency keys, stored requests."""
+"""What was asked and what happened: events, idempotency keys, references, stored requests."""
 
 from __future__ import annotations
 
@@ -82,6 +82,25 @@ class IdempotencyKeyRow(Base):
     created_at: Mapped[datetime] = mapped_column(Instant, server_default=NOW)
 
 
+class ReferenceRow(Base):
+    """What an item is in the system it comes from; never given free again. Not a bill's but its customer's, so that the
+    same thing isn't charged on two bills."""
+
+    __tablename__ = "line_item_references"
+    __table_args__ = (
+        CheckConstraint("length(source) BETWEEN 1 AND 100", name="source_length"),
+        CheckConstraint("length(reference) BETWEEN 1 AND 255", name="reference_length"),
+        CheckConstraint("length(fingerprint) = 32", name="fingerprint_length"),
+    )
+
+    customer_id: Mapped[UUID] = mapped_column(primary_key=True)
+    source: Mapped[str] = mapped_column(Text, primary_key=True)
+    reference: Mapped[str] = mapped_column(Text, primary_key=True)
+    bill_id: Mapped[UUID]
+    item_id: Mapped[UUID]
+    fingerprint: Mapped[bytes] = mapped_column(LargeBinary)
+
+
 class LineItemRequestRow(Base):
     """An item somebody asked for without waiting; the bill's workflow carries it out."""
 
@@ -120,3 +139,5 @@ class LineItemRequestRow(Base):
     error: Mapped[dict[str, Any] | None] = mapped_column(JSONB)
     created_at: Mapped[datetime] = mapped_column(Instant, server_default=NOW)
     decided_at: Mapped[datetime | None] = mapped_column(Instant)
+    source: Mapped[str | None] = mapped_column(Text)
+    reference: Mapped[str | None] = mapped_column(Text)

@@ -212,6 +212,7 @@ def reads_whole(statement: str) -> bool:
         ("ix_bills_number_or_zero", "ix_bills_period_end_id"),
         ("pk_share_links_to_be", "ix_share_links_id"),
         ("PRIMARY KEY USING INDEX", "none"),
+        ("CREATE TABLE line_item_references", "none"),
     ],
 )
 def test_one_that_was_broken_off_can_be_repeated(empty: str, before: str, invalid: str) -> None:

@@ -15,6 +15,7 @@ from embedded.postgres import Postgres
 from tests.billing.ledger.test_closing import *  # noqa: F403 - the same tests, on other tables
 from tests.billing.ledger.test_line_items import *  # noqa: F403 - likewise
 from tests.billing.ledger.test_links import *  # noqa: F403 - likewise
+from tests.billing.ledger.test_references import *  # noqa: F403 - likewise
 from tests.support.ledger import OpenBill, draft
 from tests.support.partitioned import (
     KEYS_WITHOUT_THE_BILL,

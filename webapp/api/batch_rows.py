@@ -1,0 +1,130 @@
+"""The rows of a batch: each as it came, what it asks for, and what becomes of it beside the others of its call."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+from billing.bill import MOST_ITEMS_IN_A_CALL
+from billing.errors import BillingError, IdempotencyKeyReused, InvalidArgument, UnsupportedCurrency
+from billing.ledger import line_items
+from billing.ledger.line_items import Entry, Outcome
+from billing.origin import ascii_json, fingerprint
+from webapp import offered
+from webapp.api.body import refuse_unknown
+from webapp.api.negotiation import checked_key, idempotency_key
+from webapp.drafts import FIELDS, REFERENCE, parse_draft
+from webapp.identity.caller import origin
+from webapp.system import System
+
+_FIELDS = (*FIELDS, *REFERENCE, "key")
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A row as it came: what to add, or why it can't be right."""
+
+    given: Any
+    entry: Entry | None
+    refusal: BillingError | None
+
+
+def parse_rows(value: object, codes: Collection[str]) -> list[Row]:
+    if not isinstance(value, list) or not value:
+        raise InvalidArgument("line_items must be a list of line items", field="line_items")
+    if len(value) > MOST_ITEMS_IN_A_CALL:
+        raise InvalidArgument(f"line_items cannot be more than {MOST_ITEMS_IN_A_CALL} in a call", field="line_items")
+    return [_parse_row(row, codes) for row in value]
+
+
+def _parse_row(given: Any, codes: Collection[str]) -> Row:
+    try:
+        return Row(given, _parse_entry(given, codes), None)
+    except InvalidArgument as refusal:
+        return Row(given, None, refusal)
+
+
+def _parse_entry(given: Any, codes: Collection[str]) -> Entry:
+    if not isinstance(given, Mapping):
+        raise InvalidArgument("a line item must be a JSON object")
+    refuse_unknown(given, _FIELDS)
+    key = checked_key(given["key"], "key") if "key" in given else None
+    return line_items.entry(parse_draft(given, offered=codes), key)
+
+
+def without_withdrawn(system: System, bill_id: UUID, rows: Sequence[Row], call: bytes) -> Sequence[Row]:
+    """Rows in currencies that are no longer offered are refused, but for those that only repeat an earlier one.
+
+    A repeat of the whole call, whose fingerprint is `call`, keeps all of its rows.
+    """
+    entries = [row.entry for row in rows if row.entry is not None]
+    if {entry.draft.currency for entry in entries} <= set(system.supported_currencies):
+        return rows
+    call_key = idempotency_key()
+    row_keys = [entry.key for entry in entries if entry.key is not None]
+    known = offered.known_additions(system, origin(), bill_id, [*row_keys, *([call_key] if call_key else [])])
+    if call_key and known.get(call_key) == call:
+        return rows
+    pairs = {pair for entry in entries if (pair := entry.draft.source_and_reference)}
+    taken = offered.known_references(system, bill_id, pairs)
+    return [_unless_withdrawn(row, system.supported_currencies, known, taken) for row in rows]
+
+
+def _unless_withdrawn(
+    row: Row, codes: Collection[str], known: Collection[str], taken: Collection[tuple[str, str]]
+) -> Row:
+    entry = row.entry
+    if entry is None or entry.draft.currency in codes:
+        return row
+    if entry.key in known or entry.draft.source_and_reference in taken:
+        return row
+    return Row(row.given, None, UnsupportedCurrency(field="currency"))
+
+
+def identity(entry: Entry) -> str | UUID:
+    """What makes a row another row: its key, or that it has none."""
+    return entry.key if entry.key is not None else entry.id
+
+
+def first_with_each_key(rows: Sequence[Row]) -> dict[str | UUID, Entry]:
+    firsts: dict[str | UUID, Entry] = {}
+    for row in rows:
+        if row.entry is not None:
+            firsts.setdefault(identity(row.entry), row.entry)
+    return firsts
+
+
+def outcome_of(row: Row, firsts: Mapping[str | UUID, Entry], decided: Mapping[UUID, Outcome]) -> Outcome:
+    """A row with the key of an earlier one of this call repeats it, as it would in another call."""
+    if row.entry is None:
+        return refused(row.refusal)
+    first = firsts[identity(row.entry)]
+    outcome = decided[first.id]
+    if first is row.entry or outcome.item is None:
+        return outcome
+    if first.fingerprint != row.entry.fingerprint:
+        return refused(IdempotencyKeyReused())
+    return Outcome(outcome.item, replayed=True, refusal=None)
+
+
+def refused(refusal: BillingError | None) -> Outcome:
+    return Outcome(None, replayed=False, refusal=refusal)
+
+
+def fingerprint_of(rows: Sequence[Row], *, atomic: bool) -> bytes:
+    """Over all rows, those included that can't be right: the same call has the same outcomes."""
+    return fingerprint(*(["atomic"] if atomic else []), *(_row_fingerprint(row) for row in rows))
+
+
+def _row_fingerprint(row: Row) -> str:
+    if row.entry is not None:
+        return ascii_json((row.entry.fingerprint.hex(), row.entry.key))
+    return "refused " + json.dumps(row.given, sort_keys=True, default=_plain)
+
+
+def _plain(value: object) -> str:
+    return str(value.normalize()) if isinstance(value, Decimal) else repr(value)
