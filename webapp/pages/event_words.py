@@ -81,3 +81,5 @@ _WORDS: dict[str, tuple[str, Callable[[Data], str]]] = {
     "api_key.created": ("Created", lambda data: f"as {data['role']}"),
     "api_key.revoked": ("Revoked", _nothing),
 }
+# Those that there are words for.
+EVENT_TYPES = tuple(_WORDS)

@@ -65,7 +65,7 @@ def test_back_to_nothing_and_forward_again(whole: str) -> None:
     assert tables > 10
 
 
-@pytest.mark.parametrize("revision", ["0001", "0002", "0003", "0004", "0005", "0009"])
+@pytest.mark.parametrize("revision", ["0001", "0002", "0003", "0004", "0005", "0009", "0010"])
 def test_back_and_forward_everything_can_be_changed_on(whole: str, origin: Origin, revision: str) -> None:
     linking = keyed(origin)
     with connected(whole) as engine:
@@ -177,6 +177,7 @@ def reads_whole(statement: str) -> bool:
         ("ix_bills_number_or_zero", "ix_bills_period_end_id"),
         ("pk_share_links_to_be", "ix_share_links_id"),
         ("PRIMARY KEY USING INDEX", "none"),
+        ("CREATE TABLE audit_seals", "ix_events_occurred_at_seq"),
     ],
 )
 def test_one_that_was_broken_off_can_be_repeated(empty: str, before: str, invalid: str) -> None:
