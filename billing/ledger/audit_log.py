@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Engine, Select, Text, cast, literal_column, select, text, tuple_
+from sqlalchemy import Engine, Select, Text, cast, func, literal_column, select, text, tuple_
 
 from billing.errors import NotFound
 from billing.ledger.database import single_statement, snapshot
@@ -51,6 +51,15 @@ class LoggedEvent:
 
     event: Event
     data: str
+
+
+@dataclass(frozen=True, slots=True)
+class SealedEvent:
+    """`data` as it is stored, indented; `seal` is the one in whose range it is, None where it isn't in any yet."""
+
+    event: Event
+    data: str
+    seal: int | None
 
 
 def place_of(event: Event, wanted: LogFilter) -> Place:
@@ -104,18 +113,17 @@ def in_batches(engine: Engine, wanted: LogFilter) -> Iterator[list[LoggedEvent]]
         after = place_of(batch[-1].event, wanted)
 
 
-def event(engine: Engine, subject_id: UUID, version: int) -> tuple[LoggedEvent, int | None]:
-    """One event, and the seal in whose range it is, if it is in any. Raises EventNotFound."""
-    query = select(_EVENTS, cast(_EVENTS.c.data, Text).label("data_text"))
+def event(engine: Engine, subject_id: UUID, version: int) -> SealedEvent:
+    """Raises EventNotFound."""
+    wanted = _EVENTS.c.subject_id == subject_id, _EVENTS.c.version == version
     with snapshot(engine) as connection:
-        row = connection.execute(
-            query.where(_EVENTS.c.subject_id == subject_id, _EVENTS.c.version == version)
-        ).one_or_none()
-        if row is None:
+        row = connection.execute(select(_EVENTS, func.jsonb_pretty(_EVENTS.c.data).label("data_text")).where(*wanted))
+        found = row.one_or_none()
+        if found is None:
             raise EventNotFound
-        found = _logged(row)
-        position = found.event.position
-        return found, connection.execute(_SEAL_OF, {"xid": position.xid, "seq": position.seq}).scalar_one_or_none()
+        logged = _logged(found)
+        position = {"xid": logged.event.position.xid, "seq": logged.event.position.seq}
+        return SealedEvent(logged.event, logged.data, connection.execute(_SEAL_OF, position).scalar_one_or_none())
 
 
 # Series after series, each in the order of the log.

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import timedelta
 from typing import Any
 
 from sqlalchemy import Connection, Engine, insert, text
@@ -26,11 +26,11 @@ MANY = 10_000
 @dataclass(frozen=True, slots=True)
 class Standing:
     """How far the log is sealed. `last` is None until anything is; `waiting` counts what isn't yet, up to MANY, and
-    `waits_since` is when the first of it happened."""
+    the first of it happened so long ago."""
 
     last: Seal | None
     waiting: int
-    waits_since: datetime | None
+    waited: timedelta | None
 
 
 def seal(engine: Engine, *, limit: int = BATCH) -> Seal | None:
@@ -38,7 +38,7 @@ def seal(engine: Engine, *, limit: int = BATCH) -> Seal | None:
     with transaction(engine) as connection:
         if not connection.execute(_LOCK_IF_FREE).scalar_one():
             return None
-        # A statement of its own, so that it sees what the holder before has committed.
+        # Statements of their own, so that they see what the holder before has committed.
         before = _last(connection)
         entries = connection.execute(_NEXT, {**_after(before.last), "limit": limit}).scalar_one()
         if entries is None:
@@ -66,13 +66,18 @@ def standing(engine: Engine) -> Standing:
     with snapshot(engine) as connection:
         found = _last(connection)
         row = connection.execute(_WAITING, {**_after(found.last), "limit": MANY}).one()
-    return Standing(found if found.number else None, row.waiting, row.since)
+    return Standing(found if found.number else None, row.waiting, row.waited)
 
 
 _KEY = 20261123
 _LOCK = text(f"SELECT pg_advisory_xact_lock({_KEY})")
 _LOCK_IF_FREE = text(f"SELECT pg_try_advisory_xact_lock({_KEY})")
-_LAST = text("SELECT * FROM audit_seals ORDER BY number DESC LIMIT 1")
+_LAST = text(
+    """
+    SELECT number, series, after_xid, after_seq, last_xid, last_seq, count, sealed_at, previous, hash
+    FROM audit_seals ORDER BY number DESC LIMIT 1
+    """
+)
 _AFTER = "(xid, seq) > (CAST(CAST(:xid AS text) AS xid8), :seq)"
 _NEXT = text(
     f"""
@@ -85,7 +90,7 @@ _NEXT = text(
 )
 _WAITING = text(
     f"""
-    SELECT count(*) AS waiting, min(occurred_at) AS since
+    SELECT count(*) AS waiting, (SELECT billing_now()) - min(occurred_at) AS waited
     FROM (SELECT occurred_at FROM events WHERE {_AFTER} ORDER BY xid, seq LIMIT :limit) AS waiting
     """  # noqa: S608  constants
 )

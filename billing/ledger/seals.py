@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from struct import Struct
 from typing import Any, NamedTuple
@@ -62,20 +62,20 @@ def without_xids(entries: Sequence[Entry]) -> list[Entry]:
 
 @dataclass(frozen=True, slots=True)
 class Seal:
-    """Of the events after a position of the log, up to and with `last`. `previous` is the hash of the seal before."""
+    """Of the events after a position of the log, up to and with `last`. `previous` is the hash of the seal before.
+
+    `entries` are all `count` of them packed, or none where nobody needs them.
+    """
 
     number: int
     series: int
     after: LogPosition
     last: LogPosition
-    entries: bytes
+    count: int
     sealed_at: datetime
     previous: bytes
     hash: bytes
-
-    @property
-    def count(self) -> int:
-        return len(self.entries) // _PACKED.size
+    entries: bytes = b""
 
     @property
     def name(self) -> str:
@@ -84,38 +84,49 @@ class Seal:
 
 
 # Before the first.
-GENESIS = Seal(0, 1, LogPosition(), LogPosition(), b"", datetime.min.replace(tzinfo=UTC), bytes(32), bytes(32))
+GENESIS = Seal(0, 1, LogPosition(), LogPosition(), 0, datetime.min.replace(tzinfo=UTC), bytes(32), bytes(32))
 
 
 def next_seal(before: Seal, entries: bytes, sealed_at: datetime) -> Seal:
     """Over what follows the seal before."""
-    return _sealed(before, before.series, before.last, entries, sealed_at)
+    last = entries_in(entries[-_PACKED.size :])[0].position
+    return _sealed(before, before.series, before.last, last, entries, sealed_at)
 
 
 def series_seal(before: Seal, sealed_at: datetime) -> Seal:
     """Over nothing: the log is in another order from here on, and sealed anew from its beginning."""
-    return _sealed(before, before.series + 1, LogPosition(), b"", sealed_at)
+    return _sealed(before, before.series + 1, LogPosition(), LogPosition(), b"", sealed_at)
 
 
-def _sealed(before: Seal, series: int, after: LogPosition, entries: bytes, sealed_at: datetime) -> Seal:
-    last = entries_in(entries[-_PACKED.size :])[0].position if entries else after
-    number = before.number + 1
-    digest = _digest(number, series, after, last, entries, sealed_at, before.hash)
-    return Seal(number, series, after, last, entries, sealed_at, before.hash, digest)
+def _sealed(
+    before: Seal, series: int, after: LogPosition, last: LogPosition, entries: bytes, sealed_at: datetime
+) -> Seal:
+    count = len(entries) // _PACKED.size
+    made = Seal(before.number + 1, series, after, last, count, sealed_at, before.hash, b"", entries)
+    return replace(made, hash=_digest(made))
 
 
 def seal_of(row: Any) -> Seal:
-    after, last = LogPosition(row.after_xid, row.after_seq), LogPosition(row.last_xid, row.last_seq)
-    return Seal(row.number, row.series, after, last, row.entries, row.sealed_at, row.previous, row.hash)
+    """With its entries, if they were read."""
+    return Seal(
+        row.number,
+        row.series,
+        LogPosition(row.after_xid, row.after_seq),
+        LogPosition(row.last_xid, row.last_seq),
+        row.count,
+        row.sealed_at,
+        row.previous,
+        row.hash,
+        getattr(row, "entries", b""),
+    )
 
 
-def is_whole(seal: Seal, count: int) -> bool:
-    """Whether it says of itself what it is; `count` is what its row says."""
-    if len(seal.entries) != count * _PACKED.size:
+def is_whole(seal: Seal) -> bool:
+    """Whether it says of itself what it is."""
+    if len(seal.entries) != seal.count * _PACKED.size:
         return False
-    said = seal.number, seal.series, seal.after, seal.last, seal.entries, seal.sealed_at, seal.previous
-    last = entries_in(seal.entries)[-1].position if seal.entries else seal.after
-    return seal.hash == _digest(*said) and seal.last == last
+    last = entries_in(seal.entries[-_PACKED.size :])[0].position if seal.entries else seal.after
+    return seal.last == last and seal.hash == _digest(seal)
 
 
 def follows(seal: Seal, before: Seal) -> bool:
@@ -123,21 +134,14 @@ def follows(seal: Seal, before: Seal) -> bool:
     if seal.series == before.series:
         begins_there = seal.after == before.last
     else:
-        begins_there = (
-            seal.series == before.series + 1 and seal.after == seal.last == LogPosition() and before.number > 0
-        )
+        is_next = seal.series == before.series + 1 and before.number > 0
+        begins_there = is_next and seal.after == seal.last == LogPosition()
     return begins_there and seal.number == before.number + 1 and seal.previous == before.hash
 
 
-def _digest(
-    number: int,
-    series: int,
-    after: LogPosition,
-    last: LogPosition,
-    entries: bytes,
-    sealed_at: datetime,
-    previous: bytes,
-) -> bytes:
-    numbers = number, series, after.xid, after.seq, last.xid, last.seq, len(entries) // _PACKED.size
-    texts = (FORMAT, *map(str, numbers), rfc3339(sealed_at), hashlib.sha256(entries).hexdigest(), previous.hex())
+def _digest(seal: Seal) -> bytes:
+    positions = seal.after.xid, seal.after.seq, seal.last.xid, seal.last.seq
+    numbers = map(str, (seal.number, seal.series, *positions, seal.count))
+    entries = hashlib.sha256(seal.entries).hexdigest()
+    texts = FORMAT, *numbers, rfc3339(seal.sealed_at), entries, seal.previous.hex()
     return hashlib.sha256(ascii_json(texts).encode()).digest()

@@ -10,12 +10,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from itertools import groupby
 
 from sqlalchemy import Connection, Engine, text
 
 from billing.ledger.database import snapshot
-from billing.ledger.events import LogPosition
 from billing.ledger.seals import ENTRY, GENESIS, Entry, Seal, entries_in, follows, is_whole, seal_of, without_xids
 
 
@@ -78,7 +77,9 @@ class Verdict:
     restored_at: Sequence[datetime]
 
 
-# More rows of one seal's range aren't read: they would only fill the memory.
+# Seals that are looked at together: of a quiet log each has few events.
+AT_ONCE = 50
+# More rows than were sealed aren't read beyond this: they would only fill the memory.
 MOST_PUT_IN = 100_000
 Heed = Callable[[Seal], None]
 
@@ -90,15 +91,16 @@ def verify(engine: Engine, known: Known | None = None, *, heed: Heed = lambda _:
     upto, events, flaw = GENESIS, 0, None
     while flaw is None:
         with snapshot(engine) as connection:
-            row = connection.execute(_NEXT, {"number": upto.number}).one_or_none()
-            if row is None:
+            found = [seal_of(row) for row in connection.execute(_NEXT, {"number": upto.number, "limit": AT_ONCE})]
+            if not found:
                 break
-            seal = seal_of(row)
-            flaw = _flaw_of_seal(seal, row.count, upto, known) or _flaw_of_events(connection, seal, series)
-        if flaw is None:
+            chained, flaw_of_chain = _chained(found, upto, known)
+            holding, flaw = _holding(connection, chained, series)
+        for seal in holding:
+            events = seal.count + (events if seal.series == upto.series else 0)
             upto = seal
-            events += seal.count if seal.series == series else 0
             heed(seal)
+        flaw = flaw or flaw_of_chain
     if flaw is None and known is not None and known.number > upto.number:
         flaw = Flaw(Kind.CUT_OFF, known.number)
     with snapshot(engine) as connection:
@@ -107,7 +109,7 @@ def verify(engine: Engine, known: Known | None = None, *, heed: Heed = lambda _:
 
 
 _SERIES = text("SELECT coalesce(max(series), 1) FROM audit_seals")
-_NEXT = text("SELECT * FROM audit_seals WHERE number > :number ORDER BY number LIMIT 1")
+_NEXT = text("SELECT * FROM audit_seals WHERE number > :number ORDER BY number LIMIT :limit")
 _RESTORED = text("SELECT began_at FROM ledger_epochs ORDER BY epoch")
 _UNSEALED = text(
     """
@@ -119,20 +121,47 @@ _UNSEALED = text(
 )
 
 
-def _flaw_of_seal(seal: Seal, count: int, before: Seal, known: Known | None) -> Flaw | None:
+def _chained(seals: Sequence[Seal], before: Seal, known: Known | None) -> tuple[list[Seal], Flaw | None]:
+    """Those that follow each other before the first that is wrong, and what is wrong with that."""
+    chained: list[Seal] = []
+    for seal in seals:
+        flaw = _flaw_of_seal(seal, before, known)
+        if flaw is not None:
+            return chained, flaw
+        chained.append(seal)
+        before = seal
+    return chained, None
+
+
+def _flaw_of_seal(seal: Seal, before: Seal, known: Known | None) -> Flaw | None:
     if seal.number != before.number + 1:
         return Flaw(Kind.SEAL_MISSING, before.number + 1)
-    if not is_whole(seal, count) or not follows(seal, before):
+    if not is_whole(seal) or not follows(seal, before):
         return Flaw(Kind.SEAL_CHANGED, seal.number)
     if known and known.number == seal.number and known.hash != seal.hash:
         return Flaw(Kind.OTHER_SEAL, seal.number)
     return None
 
 
+def _holding(connection: Connection, seals: Sequence[Seal], series: int) -> tuple[list[Seal], Flaw | None]:
+    """Those whose events are as they were sealed before the first that isn't, and what is wrong with that."""
+    holding: list[Seal] = []
+    for number, group in groupby(seals, lambda seal: seal.series):
+        together = list(group)
+        if number == series and _within(connection, together) == b"".join(seal.entries for seal in together):
+            holding += together
+            continue
+        for seal in together:
+            flaw = _flaw_of_events(connection, seal, series)
+            if flaw is not None:
+                return holding, flaw
+            holding.append(seal)
+    return holding, None
+
+
 def _flaw_of_events(connection: Connection, seal: Seal, series: int) -> Flaw | None:
     if seal.series == series:
-        packed = connection.execute(_WITHIN, _range(seal)).scalar_one() or b""
-        # What PostgreSQL makes of a million rows is compared as it is, and taken apart only where it differs.
+        packed = _within(connection, [seal])
         return None if packed == seal.entries else _first_flaw(connection, seal, entries_in(packed))
     # Of a series that has ended: the same events are in the log, in another order and with other transaction ids.
     sealed = without_xids(entries_in(seal.entries))
@@ -185,12 +214,14 @@ _BY_SUBJECT = text(
 )
 
 
-def _range(seal: Seal) -> dict[str, Any]:
-    return {**_named("after", seal.after), **_named("last", seal.last), "most": seal.count + MOST_PUT_IN}
-
-
-def _named(name: str, position: LogPosition) -> dict[str, Any]:
-    return {f"{name}_xid": str(position.xid), f"{name}_seq": position.seq}
+def _within(connection: Connection, seals: Sequence[Seal]) -> bytes:
+    """The entries that the events of these seals have now: compared as PostgreSQL packs them, and taken apart only
+    where they differ."""
+    after, last = seals[0].after, seals[-1].last
+    wanted = {"after_xid": str(after.xid), "after_seq": after.seq, "last_xid": str(last.xid), "last_seq": last.seq}
+    most = sum(seal.count for seal in seals) + MOST_PUT_IN
+    packed: bytes | None = connection.execute(_WITHIN, {**wanted, "most": most}).scalar_one()
+    return packed or b""
 
 
 def _by_subject(connection: Connection, entries: Sequence[Entry]) -> list[Entry]:

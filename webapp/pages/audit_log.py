@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -95,7 +94,7 @@ def show_audit_log() -> ResponseReturnValue:
         types=EVENT_TYPES,
         actors=audit_log.actors(system().engine, limit=ACTORS_OFFERED),
         standing=standing,
-        is_late=standing.waits_since is not None and datetime.now(UTC) - standing.waits_since > LATE,
+        is_late=standing.waited is not None and standing.waited > LATE,
         address=address("pages.show_audit_log", **chosen),
         next_address=next_address,
         csv_address=address("pages.export_audit_csv", **chosen),
@@ -112,15 +111,15 @@ def show_logged_event(subject_id: str, version: str) -> ResponseReturnValue:
     number = int(version) if version.isascii() and version.isdigit() and len(version) < 20 else 0
     if number > HIGHEST_POSITION:
         raise EventNotFound
-    logged, seal = audit_log.event(system().engine, parse_id(subject_id, EventNotFound), number)
-    event = logged.event
+    found = audit_log.event(system().engine, parse_id(subject_id, EventNotFound), number)
+    event = found.event
     endpoint, name = SHOWN_AT.get(event.subject_type, (None, ""))
     return render(
         "audit_log/show.html",
         shown=_shown(event),
         kind=KINDS[event.actor.kind],
-        data=json.dumps(event.data, indent=2, ensure_ascii=False) if event.data else "",
-        seal=seal,
+        data=found.data if event.data else "",
+        seal=found.seal,
         subject_address=address(endpoint, **{name: event.subject_id}) if endpoint else None,
     )
 

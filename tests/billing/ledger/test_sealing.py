@@ -176,9 +176,9 @@ def test_the_seal_of_an_event_is_found(engine: Engine, origin: Origin) -> None:
     bills.open_bill(engine, origin, "new", Period(now, now + timedelta(days=1)))
     for number, batch in enumerate(entries(engine), 1):
         for entry in batch:
-            assert audit_log.event(engine, *entry.subject)[1] == number
+            assert audit_log.event(engine, *entry.subject).seal == number
     (newest,) = audit_log.events(engine, LogFilter(), limit=1)
-    assert audit_log.event(engine, newest.event.subject_id, newest.event.version)[1] is None
+    assert audit_log.event(engine, newest.event.subject_id, newest.event.version).seal is None
     with pytest.raises(audit_log.EventNotFound):
         audit_log.event(engine, uuid4(), 1)
 
@@ -188,8 +188,12 @@ def test_how_far_the_log_is_sealed(engine: Engine, origin: Origin) -> None:
     happen(engine, origin)
     made = sealing.seal(engine, limit=4)
     standing = sealing.standing(engine)
-    assert standing.last == made
+    assert standing.last
+    assert made
+    assert standing.last.name == made.name
     assert standing.waiting == len(stored(engine)) - 4
     with snapshot(engine) as connection:
-        waits = text("SELECT min(occurred_at) FROM (SELECT * FROM events ORDER BY xid, seq OFFSET 4) AS rest")
-        assert standing.waits_since == connection.execute(waits).scalar_one()
+        waits = text("SELECT now() - min(occurred_at) FROM (SELECT * FROM events ORDER BY xid, seq OFFSET 4) AS rest")
+        waited = connection.execute(waits).scalar_one()
+    assert standing.waited
+    assert timedelta() < standing.waited < waited
