@@ -154,7 +154,11 @@ def indexes(engine: Engine) -> None:
     for turn in range(4):
         for there in (True, False) if turn % 2 else (False, True):
             for name, columns in INDEXES.items():
-                change = f"CREATE INDEX IF NOT EXISTS {name} ON events {columns}" if there else f"DROP INDEX IF EXISTS {name}"
+                change = (
+                    f"CREATE INDEX IF NOT EXISTS {name} ON events {columns}"
+                    if there
+                    else f"DROP INDEX IF EXISTS {name}"
+                )
                 execute(engine, change)
             execute(engine, "CHECKPOINT")
             figures[there].append(cost_of_adds(engine, opened))
@@ -198,8 +202,10 @@ def seal_all(engine: Engine) -> None:
     while made := sealing.seal(engine):
         count += made.count
     took, python, postgres = time.monotonic() - began, time.process_time() - here, ticks(pid) - there
-    print(f"sealed {count:,} events in {took:.1f} s; a thousand: {python / count * 1e6:.2f} ms of Python, "
-          f"{postgres / count * 1e6:.2f} ms of PostgreSQL")
+    print(
+        f"sealed {count:,} events in {took:.1f} s; a thousand: {python / count * 1e6:.2f} ms of Python, "
+        f"{postgres / count * 1e6:.2f} ms of PostgreSQL"
+    )
     size = scalar(engine, "SELECT pg_total_relation_size('audit_seals')")
     print(f"seals take {size / count:.0f} bytes an event")
 
@@ -212,8 +218,10 @@ def verify(engine: Engine) -> None:
     took, python, postgres = time.monotonic() - began, time.process_time() - here, ticks(pid) - there
     grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - memory
     assert verdict.flaw is None
-    print(f"verified {verdict.events:,} events in {took:.1f} s ({python:.1f} s of Python, {postgres:.1f} s of "
-          f"PostgreSQL); the process grew by {grown / 1024:.1f} MB")
+    print(
+        f"verified {verdict.events:,} events in {took:.1f} s ({python:.1f} s of Python, {postgres:.1f} s of "
+        f"PostgreSQL); the process grew by {grown / 1024:.1f} MB"
+    )
 
 
 def read(engine: Engine) -> None:
@@ -231,7 +239,9 @@ def read(engine: Engine) -> None:
         "two that never meet": (LogFilter(actor="erp", type="bill.closed"), None),
     }
     for name, (filter_, place) in wanted.items():
-        print(f"page, {name}: {milliseconds(lambda f=filter_, p=place: audit_log.events(engine, f, limit=51, after=p))}")
+        print(
+            f"page, {name}: {milliseconds(lambda f=filter_, p=place: audit_log.events(engine, f, limit=51, after=p))}"
+        )
     print(f"names of actors: {milliseconds(lambda: audit_log.actors(engine, limit=200))}")
     print(f"standing, all but a million unsealed: {milliseconds(lambda: sealing.standing(engine))}")
 
@@ -245,7 +255,7 @@ def milliseconds(work: Callable[[], object]) -> str:
     return f"first {times[0]:.1f} ms, then {statistics.median(times[1:]):.2f} ms, at most {max(times[1:]):.2f}"
 
 
-def scalar(engine: Engine, statement: str):  # noqa: ANN201 - whatever it is
+def scalar(engine: Engine, statement: str):
     with engine.connect() as connection:
         return connection.execute(text(statement)).scalar_one()
 

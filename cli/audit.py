@@ -29,7 +29,9 @@ class _Seal(click.ParamType):
     def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> Known:
         match = _SEAL.fullmatch(value.strip().lower())
         if match is None:
-            self.fail("a seal is a number, a colon and 64 hexadecimal digits, as `pave audit seal` prints it", param, ctx)
+            self.fail(
+                "a seal is a number, a colon and 64 hexadecimal digits, as `pave audit seal` prints it", param, ctx
+            )
         return Known(int(match[1]), bytes.fromhex(match[2]))
 
 
@@ -71,7 +73,9 @@ def _report(verdict: Verdict) -> None:
         click.echo(f"FOUND: {verdict.flaw.sentence}")
     click.echo(f"{_events(verdict.unsealed)} not sealed yet")
     for began_at in verdict.restored_at:
-        click.echo(f"the ledger was restored from a backup before {rfc3339(began_at)}: seals from in between went with it")
+        click.echo(
+            f"the ledger was restored from a backup before {rfc3339(began_at)}: seals from in between went with it"
+        )
 
 
 def _events(count: int) -> str:

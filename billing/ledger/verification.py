@@ -180,7 +180,8 @@ def _first_flaw(connection: Connection, seal: Seal, stored: Sequence[Entry]) -> 
     place = min(len(sealed), len(stored)) if place is None else place
     wanted = sealed[place] if place < len(sealed) else None
     found = stored[place] if place < len(stored) else None
-    if found and (wanted is None or (found.position <= wanted.position and not _is_among(found, stored, sealed))):
+    is_new = found and not _is_among(found, stored, sealed)
+    if found and (wanted is None or (is_new and (found.xid, found.seq) <= (wanted.xid, wanted.seq))):
         return Flaw(Kind.INSERTED, seal.number, found)
     assert wanted is not None  # packed, they differ
     is_there = _is_among(wanted, sealed, stored) or _by_subject(connection, [wanted])

@@ -24,7 +24,7 @@ from embedded.postgres import Postgres
 from tests.support.ledger import draft
 from tests.support.sealed import entries, happen, seal_all, stored
 
-ODD = "Zoë \"quoted\" \\ back\n\t\x01\x7f </script> \N{GEORGIAN LETTER AN}\N{PILE OF POO}"
+ODD = 'Zoë "quoted" \\ back\n\t\x01\x7f </script> \N{GEORGIAN LETTER AN}\N{PILE OF POO}'
 OTHER_SETTINGS = (
     "SET datestyle = 'German, DMY'", "SET timezone = 'Asia/Tbilisi'", "SET extra_float_digits = 0",
     "SET bytea_output = 'escape'", "SET intervalstyle = 'sql_standard'", "SET lc_numeric = 'C'",

@@ -229,7 +229,9 @@ def test_a_seal_taken_out_and_those_behind_it_moved_up(engine: Engine) -> None:
 
 
 def test_seals_in_another_order(engine: Engine) -> None:
-    tamper(engine, *(f"UPDATE audit_seals SET number = {to} WHERE number = {n}" for n, to in ((2, 99), (3, 2), (99, 3))))
+    tamper(
+        engine, *(f"UPDATE audit_seals SET number = {to} WHERE number = {n}" for n, to in ((2, 99), (3, 2), (99, 3)))
+    )
     assert found(engine) == (Kind.SEAL_CHANGED, 2, None)
 
 
