@@ -50,6 +50,7 @@ class ShownEvent:
     event: Event
     title: str
     detail: str
+    subject: str
     address: str
 
 
@@ -183,8 +184,9 @@ def _shown(event: Event) -> ShownEvent:
     except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError):
         # Of an event that somebody changed, or that a newer version wrote.
         title, detail = event.type, ""
+    subject = "API key" if event.subject_type == "api_key" else event.subject_type.replace("_", " ").capitalize()
     shown_at = address("pages.show_logged_event", subject_id=event.subject_id, version=event.version)
-    return ShownEvent(event, title, detail, shown_at)
+    return ShownEvent(event, title, detail, subject, shown_at)
 
 
 def _place(text: str, wanted: LogFilter) -> Place:
