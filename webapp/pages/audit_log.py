@@ -34,7 +34,7 @@ ACTORS_OFFERED = 200
 FILTERS = ("type", "actor", "subject", "from", "to")
 # Where a seal is late: a worker seals every ten seconds.
 LATE = timedelta(minutes=5)
-KINDS = {"user": "user", "api_key": "API key", "workflow": "workflow", "system": "the system itself"}
+KINDS = {"user": "user", "api_key": "API key", "workflow": "workflow", "system": "system"}
 # Pages that show what an event is about, and the name of its id in their addresses.
 SHOWN_AT = {
     "bill": ("pages.show_bill", "bill_id"),
