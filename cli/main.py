@@ -15,6 +15,7 @@ from billing.settings import SettingsInvalid
 
 COMMANDS = {
     "api-keys": ("cli.api_keys", "api_keys"),
+    "audit": ("cli.audit", "audit"),
     "demo": ("cli.demo", "demo"),
     "losses": ("cli.reconcile", "losses"),
     "rates": ("cli.rates", "rates"),

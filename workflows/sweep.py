@@ -20,7 +20,7 @@ from temporalio.client import Client
 
 from billing.errors import BillingError
 from billing.exchange.refreshing import refresh_if_due
-from billing.ledger import closing, events, progress, requests, rollups, webhook_log
+from billing.ledger import closing, events, progress, requests, rollups, sealing, webhook_log
 from billing.origin import by_the_system
 from billing.settings import Settings
 from workflows import metrics
@@ -42,6 +42,7 @@ REQUESTS_BATCH = 200
 RATES_EVERY_S = 10.0
 BEAT_EVERY_S = 5.0
 COUNT_EVERY_S = 2.0
+SEAL_EVERY_S = 10.0
 LOOK_BEHIND_EVERY_S = 15.0
 LOOK_BEHIND_AT_LEAST_EVERY_S = 600.0
 RECONCILE_EVERY_S = 5.0
@@ -71,6 +72,7 @@ class Sweep:
             _again(self.refresh_rates, RATES_EVERY_S),
             _again(self.beat, BEAT_EVERY_S),
             _again(self.count, COUNT_EVERY_S),
+            _again(self.seal, SEAL_EVERY_S),
             _again(self.look_behind, LOOK_BEHIND_EVERY_S),
             _again(self.reconcile, RECONCILE_EVERY_S),
             _again(self.wake_webhooks, WAKE_WEBHOOKS_EVERY_S),
@@ -127,6 +129,14 @@ class Sweep:
         """Lets the overview's sums follow the log; what is far behind goes on at once."""
         counted = await asyncio.to_thread(rollups.follow, self._engine)
         return 0.0 if counted == rollups.BATCH else None
+
+    async def seal(self) -> float | None:
+        """Seals what was logged. The seal is in the log of this process too: where nobody who can write to the
+        database can change it."""
+        made = await asyncio.to_thread(sealing.seal, self._engine)
+        if made is not None:
+            log.info("sealed", seal=made.name, events=made.count)
+        return 0.0 if made is not None and made.count == sealing.BATCH else None
 
     async def look_behind(self) -> float:
         """Asks about every bill that isn't done: the longer that takes, the more seldom, also when too long."""

@@ -15,6 +15,7 @@ from uuid import UUID
 from psycopg.types.json import Jsonb
 from sqlalchemy import Connection, Engine, text
 
+from billing.ledger import sealing
 from billing.ledger.clock import now
 from billing.ledger.database import snapshot, transaction
 
@@ -105,9 +106,11 @@ def adopt_log(engine: Engine) -> None:
     """Makes the log of another server, which a dump brought along, one that this server's readers can follow.
 
     They go by transaction ids, and those of a dump may lie ahead of this server's. What is stored has all happened, in
-    the order of its sequence. The sums that follow the log are to be counted anew afterwards.
+    the order of its sequence. The sums that follow the log are to be counted anew afterwards; seals begin a
+    new series by themselves.
     """
     with transaction(engine) as connection:
+        sealing.begin_anew(connection)
         connection.execute(text("LOCK TABLE events IN SHARE ROW EXCLUSIVE MODE"))
         connection.execute(_SET_BACK_WEBHOOKS)
         connection.execute(_ADOPT)

@@ -27,6 +27,8 @@ NO_PAGES = {
     "pages.come_from_provider",
     "pages.download_csv",
     "pages.download_pdf",
+    "pages.export_audit_csv",
+    "pages.export_audit_ndjson",
     "pages.export_bills",
     "pages.go_to_provider",
     "pages.list_line_items",

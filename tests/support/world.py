@@ -13,7 +13,19 @@ from uuid import uuid4
 from sqlalchemy import Engine, text
 
 from billing.bill import Bill, LineItem, LineItemDraft
-from billing.ledger import bills, closing, customers, findings, line_items, links, rates, reads, rollups, seller
+from billing.ledger import (
+    bills,
+    closing,
+    customers,
+    findings,
+    line_items,
+    links,
+    rates,
+    reads,
+    rollups,
+    sealing,
+    seller,
+)
 from billing.ledger.consistency import OF_WORKFLOWS, Difference, Kind
 from billing.ledger.database import transaction
 from billing.origin import BILLING_ACCOUNT, Actor, ActorKind, Origin
@@ -60,6 +72,8 @@ def build(engine: Engine, *, secret_key: str, rows: int = ROWS) -> dict[str, str
     _rates(engine)
     _crowd(engine, rows)
     while rollups.follow(engine):
+        pass
+    while sealing.seal(engine):
         pass
     with transaction(engine) as connection:
         # As autovacuum would, in its own time.

@@ -5,15 +5,17 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 from sqlalchemy import Engine
+from structlog.testing import capture_logs
 from temporalio.client import Client
 from temporalio.service import RPCError, RPCStatusCode
 
 from billing.bill import CloseReason
-from billing.ledger import bills, line_items, overview, progress, reads, requests
+from billing.ledger import bills, line_items, overview, progress, reads, requests, sealing, seals
 from billing.origin import Origin
 from billing.settings import Settings
 from tests.support.ledger import OpenBill, draft
@@ -208,3 +210,49 @@ def test_the_overviews_sums_follow_within_seconds(
         task.cancel()
 
     asyncio.run(scenario())
+
+
+def test_what_happened_is_sealed_and_the_worker_says_so(
+    engine: Engine, settings: Settings, open_bill: OpenBill
+) -> None:
+    open_bill()
+
+    async def seal() -> float | None:
+        return await Sweep(engine, settings, lambda: None).seal()
+
+    while sealing.seal(engine):
+        pass
+    assert asyncio.run(seal()) is None
+    before = sealing.last(engine)
+    open_bill()
+    with capture_logs() as said:
+        assert asyncio.run(seal()) is None
+    last = sealing.last(engine)
+    assert last
+    assert before
+    assert last.number == before.number + 1
+    assert [(line["seal"], line["events"]) for line in said if line["event"] == "sealed"] == [(last.name, 2)]
+
+
+def test_sealing_goes_on_at_once_while_batches_are_full(
+    engine: Engine, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    full = replace(seals.GENESIS, count=sealing.BATCH)
+    monkeypatch.setattr(sealing, "seal", lambda _: full)
+
+    async def seal() -> float | None:
+        return await Sweep(engine, settings, lambda: None).seal()
+
+    assert asyncio.run(seal()) == 0.0
+
+
+def test_a_running_worker_seals(engine: Engine, settings: Settings, open_bill: OpenBill) -> None:
+    open_bill()
+
+    async def run() -> None:
+        task = without_temporal(settings, engine)
+        await eventually(lambda: sealing.standing(engine).waiting == 0)
+        task.cancel()
+
+    asyncio.run(run())
+    assert sealing.last(engine)

@@ -97,3 +97,5 @@ _WORDS: dict[str, tuple[str, Callable[[Data], str]]] = {
     "webhook_endpoint.redelivered": ("Sent again", lambda data: f"{data['events']:,} events"),
     "webhook_endpoint.deleted": ("Deleted", lambda data: f"at {data['host']}"),
 }
+# Those that there are words for.
+EVENT_TYPES = tuple(_WORDS)

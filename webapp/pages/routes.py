@@ -5,6 +5,7 @@ from __future__ import annotations
 from webapp.pages import (
     api_keys,
     attention,
+    audit_log,
     bill,
     bill_export,
     bills,
@@ -43,6 +44,7 @@ from webapp.pages.blueprint import pages
 __all__ = [
     "api_keys",
     "attention",
+    "audit_log",
     "bill",
     "bill_export",
     "bills",

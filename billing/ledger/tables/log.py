@@ -35,6 +35,10 @@ class Xid8(UserDefinedType[int]):
         return "xid8"
 
 
+# Most events are of one type, and are found without an index of types.
+RARE = "type <> 'line_items.added'"
+
+
 class EventRow(Base):
     """The log of every change: audit, live pages, signals. Read in order of (xid, seq), never of seq alone."""
 
@@ -47,6 +51,9 @@ class EventRow(Base):
         ),
         CheckConstraint("actor_kind IN ('user', 'api_key', 'workflow', 'system')", name="actor_kind_known"),
         Index("ix_events_xid_seq", "xid", "seq"),
+        Index("ix_events_occurred_at_seq", "occurred_at", "seq"),
+        Index("ix_events_actor_name_occurred_at_seq", "actor_name", "occurred_at", "seq"),
+        Index("ix_events_type_occurred_at_seq", "type", "occurred_at", "seq", postgresql_where=text(RARE)),
     )
 
     subject_id: Mapped[UUID] = mapped_column(primary_key=True)

@@ -213,6 +213,7 @@ def reads_whole(statement: str) -> bool:
         ("pk_share_links_to_be", "ix_share_links_id"),
         ("PRIMARY KEY USING INDEX", "none"),
         ("CREATE TABLE line_item_references", "none"),
+        ("CREATE TABLE audit_seals", "ix_events_occurred_at_seq"),
     ],
 )
 def test_one_that_was_broken_off_can_be_repeated(empty: str, before: str, invalid: str) -> None:
