@@ -41,7 +41,10 @@ class TemporalTls:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Secrets don't show in its repr. Without `oxr_app_id` the sample rates serve."""
+    """Secrets don't show in its repr. Without `oxr_app_id` the sample rates serve.
+
+    `webhook_receivers_anywhere`: also by plain http, on this machine and in private networks.
+    """
 
     database_url: str = field(repr=False)
     temporal_address: str = "127.0.0.1:7233"
@@ -54,6 +57,7 @@ class Settings:
     supported_currencies: tuple[str, ...] = DEFAULT_CURRENCIES
     rates_stale_after: timedelta = timedelta(hours=24)
     rates_refresh_every: timedelta = timedelta(hours=1)
+    webhook_receivers_anywhere: bool = False
 
     @property
     def sample_rates(self) -> bool:
@@ -75,6 +79,7 @@ class Settings:
             supported_currencies=_currencies(environment.get("SUPPORTED_CURRENCIES") or ""),
             rates_stale_after=timedelta(hours=_positive(environment, "RATES_STALE_AFTER_HOURS", 24)),
             rates_refresh_every=timedelta(seconds=_positive(environment, "RATES_REFRESH_SECONDS", 3600)),
+            webhook_receivers_anywhere=_receivers_anywhere(environment),
         )
 
 
@@ -94,6 +99,16 @@ def _positive(environment: Mapping[str, str], name: str, default: float) -> floa
     if not 0 < value < 1e8:
         raise SettingsInvalid(f"{name} must be a positive number, not {text!r}")
     return value
+
+
+def _receivers_anywhere(environment: Mapping[str, str]) -> bool:
+    """Whoever may add a webhook could then reach what only our own machines can."""
+    text = environment.get("WEBHOOK_RECEIVERS") or "public"
+    if text not in {"public", "anywhere"}:
+        raise SettingsInvalid(f"WEBHOOK_RECEIVERS must be public or anywhere, not {text!r}")
+    if text == "anywhere" and environment.get("PUBLIC_URL", "").startswith("https://"):
+        raise SettingsInvalid("WEBHOOK_RECEIVERS=anywhere is for development, where PUBLIC_URL isn't https")
+    return text == "anywhere"
 
 
 def _currencies(text: str) -> tuple[str, ...]:

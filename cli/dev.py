@@ -121,6 +121,8 @@ class Dev:
             "LOG_LEVEL": "WARNING",
             "PYTHONUNBUFFERED": "1",
         }
+        if not given.get("PUBLIC_URL", "").startswith("https://"):
+            defaults["WEBHOOK_RECEIVERS"] = "anywhere"
         if "SECRET_KEY" not in given:
             defaults["SECRET_KEY"] = self._kept_secret_key()
         return {**defaults, **given, "PORT": str(self._port), "DATA_DIR": str(self._data_dir)}
