@@ -45,4 +45,4 @@ def _not_an_instant(field: str) -> InvalidArgument:
 
 def rfc3339(instant: datetime) -> str:
     """UTC, `Z`, six decimals."""
-    return instant.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
+    return instant.astimezone(UTC).isoformat("T", "microseconds")[: -len("+00:00")] + "Z"

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 
 from billing import money
+from billing.webhooks import Patience
 
 DEFAULT_CURRENCIES = (
     "USD", "GEL", "EUR", "GBP", "CHF", "JPY", "AED", "AMD", "AUD", "AZN", "BHD", "BRL", "CAD", "CLF", "CLP",
@@ -41,12 +42,14 @@ class TemporalTls:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Secrets don't show in its repr. Without `oxr_app_id` the sample rates serve.
+    """Secrets don't show in its repr. Without `oxr_app_id` the sample rates serve; without `secret_key`, which the web
+    process insists on, a worker can't sign webhooks and says so.
 
     `webhook_receivers_anywhere`: also by plain http, on this machine and in private networks.
     """
 
     database_url: str = field(repr=False)
+    secret_key: str | None = field(default=None, repr=False)
     temporal_address: str = "127.0.0.1:7233"
     temporal_namespace: str = "default"
     temporal_api_key: str | None = field(default=None, repr=False)
@@ -58,6 +61,7 @@ class Settings:
     rates_stale_after: timedelta = timedelta(hours=24)
     rates_refresh_every: timedelta = timedelta(hours=1)
     webhook_receivers_anywhere: bool = False
+    webhook_patience: Patience = field(default_factory=Patience)
 
     @property
     def sample_rates(self) -> bool:
@@ -69,6 +73,7 @@ class Settings:
         """Raises SettingsInvalid. An empty variable counts as one that isn't set."""
         return cls(
             database_url=required(environment, "DATABASE_URL"),
+            secret_key=environment.get("SECRET_KEY") or None,
             temporal_address=environment.get("TEMPORAL_ADDRESS") or "127.0.0.1:7233",
             temporal_namespace=environment.get("TEMPORAL_NAMESPACE") or "default",
             temporal_api_key=environment.get("TEMPORAL_API_KEY") or None,
@@ -80,6 +85,7 @@ class Settings:
             rates_stale_after=timedelta(hours=_positive(environment, "RATES_STALE_AFTER_HOURS", 24)),
             rates_refresh_every=timedelta(seconds=_positive(environment, "RATES_REFRESH_SECONDS", 3600)),
             webhook_receivers_anywhere=_receivers_anywhere(environment),
+            webhook_patience=_patience(environment),
         )
 
 
@@ -109,6 +115,20 @@ def _receivers_anywhere(environment: Mapping[str, str]) -> bool:
     if text == "anywhere" and environment.get("PUBLIC_URL", "").startswith("https://"):
         raise SettingsInvalid("WEBHOOK_RECEIVERS=anywhere is for development, where PUBLIC_URL isn't https")
     return text == "anywhere"
+
+
+def _patience(environment: Mapping[str, str]) -> Patience:
+    usual = Patience()
+
+    def seconds(name: str, default: timedelta) -> timedelta:
+        return timedelta(seconds=_positive(environment, name, default.total_seconds()))
+
+    return Patience(
+        first=seconds("WEBHOOK_FIRST_RETRY_SECONDS", usual.first),
+        longest=seconds("WEBHOOK_LONGEST_RETRY_SECONDS", usual.longest),
+        give_up_after=seconds("WEBHOOK_GIVE_UP_AFTER_SECONDS", usual.give_up_after),
+        pause_after=seconds("WEBHOOK_PAUSE_AFTER_SECONDS", usual.pause_after),
+    )
 
 
 def _currencies(text: str) -> tuple[str, ...]:

@@ -22,6 +22,9 @@ READY_SECONDS = 60
 # How long the worker may take after the pages until that is worth a remark.
 WORKER_SECONDS = 15
 
+WORKER = [sys.executable, "-m", "workflows.worker"]
+WORKER_METRICS = "WORKER_METRICS_PORT"
+
 # What `pave` needs to be part of the same system, from run.json.
 SHARED = (
     "DATABASE_URL",
@@ -90,6 +93,7 @@ class Dev:
         self._port = port
         self._url = f"http://localhost:{port}"
         self._environment = self._basic_environment()
+        self._of_the_second = self._second_metrics() if WORKER_METRICS in self._environment else {}
         self._temporal: Temporal | None = None
 
     def run(self, *, demo: bool) -> None:
@@ -97,7 +101,7 @@ class Dev:
         began = time.monotonic()
         run_state.remove(self._data_dir)
         web, worker = self._web(), self._worker()
-        self._make_way(web, worker)
+        self._make_way(web, worker, self._second_worker())
         self._start_all(web, worker)
         access = ensure_access(self._data_dir, self._port, self._pave)
         self._tell_where()
@@ -105,6 +109,8 @@ class Dev:
             self._supervisor.keep_alive()
             if demo:
                 self._add_demo()
+            # Nobody waits for this one: bills go on closing with it while the other, killed, is being started again.
+            self._supervisor.add(Program(self._second_worker()), stop_within=6.5)
             self._print_welcome(access, time.monotonic() - began)
             self._supervisor.run()
         finally:
@@ -127,6 +133,11 @@ class Dev:
             defaults["SECRET_KEY"] = self._kept_secret_key()
         return {**defaults, **given, "PORT": str(self._port), "DATA_DIR": str(self._data_dir)}
 
+    def _second_metrics(self) -> dict[str, str]:
+        """Two processes can't answer scrapers at one port."""
+        kept = ports.kept_ports(self._data_dir / "worker-2.port.json", ("metrics",))
+        return {WORKER_METRICS: str(kept["metrics"])}
+
     def _kept_secret_key(self) -> str:
         file = self._data_dir / "secret-key"
         if not read_if_there(file):
@@ -135,14 +146,18 @@ class Dev:
 
     def _web(self) -> Child:
         serve = ["-m", "gunicorn", "-c", "gunicorn.conf.py", "webapp.app:create_app()"]
-        return self._child("web", [sys.executable, *serve])
+        return self._child("web", [sys.executable, *serve], self._environment)
 
     def _worker(self) -> Child:
-        return self._child("worker", [sys.executable, "-m", "workflows.worker"])
+        return self._child("worker", WORKER, self._environment)
 
-    def _child(self, name: str, command: list[str]) -> Child:
+    def _second_worker(self) -> Child:
+        """With the environment as it is by now."""
+        return self._child("worker-2", WORKER, self._environment | self._of_the_second)
+
+    def _child(self, name: str, command: list[str], environment: dict[str, str]) -> Child:
         record = self._data_dir / f"{name}.process.json"
-        return Child(name, command, record=record, environment=self._environment, cwd=CHECKOUT)
+        return Child(name, command, record=record, environment=environment, cwd=CHECKOUT)
 
     def _make_way(self, *children: Child) -> None:
         for child in children:
@@ -234,8 +249,11 @@ class Dev:
     def _metrics(self) -> dict[str, str]:
         """Where figures for Prometheus are, if anybody asked for them."""
         there = self._environment.get("METRICS_ADDRESS", ports.LOOPBACK)
-        asked = {"Metrics": "METRICS_PORT", "Worker's": "WORKER_METRICS_PORT"}
-        found = {name: self._environment.get(variable) for name, variable in asked.items()}
+        found = {
+            "Metrics": self._environment.get("METRICS_PORT"),
+            "Worker's": self._environment.get(WORKER_METRICS),
+            "Second's": self._of_the_second.get(WORKER_METRICS),
+        }
         return {name: f"http://{there}:{port}/metrics" for name, port in found.items() if port}
 
     def _print_welcome(self, access: Access, seconds: float) -> None:

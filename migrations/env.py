@@ -8,11 +8,11 @@ from alembic import context
 
 from billing.ledger.base import Base
 from billing.ledger.database import create_engine
-from billing.ledger.tables import bills, links, log, rates, recovery, rollups, settings, workflows
+from billing.ledger.tables import bills, links, log, rates, recovery, rollups, settings, webhooks, workflows
 from webapp.identity import tables as identity
 
 # Importing these is what puts their tables on the base.
-TABLES = (bills, links, log, rates, recovery, rollups, settings, workflows, identity)
+TABLES = (bills, links, log, rates, recovery, rollups, settings, webhooks, workflows, identity)
 
 
 def run() -> None:

@@ -20,6 +20,7 @@ from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import NotFound
 
 from webapp.identity.access import public
+from webapp.remembered import Remembered
 
 PROJECT = Path(__file__).resolve().parents[1]
 OURS = PROJECT / "static"
@@ -101,8 +102,8 @@ def font_name() -> str:
 
 
 def asset_url(name: str) -> str:
-    """The address of an asset as it is now. KeyError for one that isn't on the list."""
-    digest = _digest_of_text(fonts_css()) if name == "fonts.css" else _digest_of_files(_files()[name])
+    """The address of an asset as it was a second ago at most. KeyError for one that isn't on the list."""
+    digest = _digest_of_text(fonts_css()) if name == "fonts.css" else _digests()[name]
     return url_for("assets.serve", digest=digest, name=name)
 
 
@@ -144,6 +145,10 @@ def serve(digest: str, name: str) -> ResponseReturnValue:
 
 def _digest_of_files(paths: tuple[Path, ...]) -> str:
     return _digest(paths, _modified_ns(paths))
+
+
+# A page names some thirty files: asking the file system about each took longer than to read a bill.
+_digests = Remembered(lambda: {name: _digest_of_files(paths) for name, paths in _files().items()}, for_s=1.0)
 
 
 def _modified_ns(paths: tuple[Path, ...]) -> tuple[int, ...]:

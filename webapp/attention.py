@@ -11,9 +11,10 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from billing.bill import Bill
-from billing.ledger import findings, overview
+from billing.ledger import findings, overview, webhook_endpoints
 from billing.ledger import rates as stored_rates
 from billing.ledger.overview import MOST_COUNTED, Late, Standing
+from billing.ledger.webhook_endpoints import WebhookEndpoint
 from billing.settings import Settings
 from webapp.formatting import duration, instant
 from webapp.rates import RatesInUse
@@ -92,6 +93,7 @@ def look(system: System) -> Attention:
         *_findings(found),
         *_machinery(standing, reachable=system.temporal_reach()),
         *_rates(system, system.rates.current()),
+        *_webhooks(webhook_endpoints.failing(system.engine)),
     ]
     graver_first = tuple(sorted(concerns, key=lambda concern: not concern.is_grave))
     return Attention(standing.open_bills, graver_first, found)
@@ -180,6 +182,20 @@ def _machinery(standing: Standing, *, reachable: bool | None) -> Iterator[Concer
             f"{age} The worker is catching up.",
             *state,
             since=_ago(standing.counted),
+        )
+
+
+def _webhooks(failing: Sequence[WebhookEndpoint]) -> Iterator[Concern]:
+    if failing:
+        count, hosts = len(failing), ", ".join(dict.fromkeys(endpoint.host for endpoint in failing[:3]))
+        yield Concern(
+            "webhooks",
+            f"{count} webhook {'endpoint is' if count == 1 else 'endpoints are'} paused",
+            f"Nothing arrived for a long time at {hosts}{' and others' if count > 3 else ''}. What happens meanwhile is"
+            " kept, and is sent once an administrator resumes it.",
+            "Needs attention",
+            "pages.show_attention",
+            since=min(endpoint.failing_since or endpoint.updated_at for endpoint in failing),
         )
 
 

@@ -9,16 +9,17 @@ from uuid import UUID
 from flask import Flask, Response, after_this_request, current_app, has_request_context, render_template
 from sqlalchemy import Engine
 
-from billing.ledger import epochs
+from billing.ledger import epochs, feed
 from billing.ledger.group_commit import GroupCommit
 from billing.ledger.settings import offered
 from billing.ledger.standings import standings
+from billing.sealing import Seal
 from webapp.attention import ATTENTION_FOR_S, TemporalReach, look
 from webapp.config import Config
-from webapp.identity.sealing import Seal
 from webapp.live.admission import admitted
 from webapp.live.bounds import most_streams
 from webapp.live.hub import Hub
+from webapp.live.log_watch import LogWatch
 from webapp.rates import RatesReader
 from webapp.remembered import Remembered
 from workflows.client import BillWorkflows
@@ -42,6 +43,7 @@ class System:
         self.live = Hub(
             read, partial(admitted, engine), most=most_streams(), most_threads=max(1, config.web_threads // 2)
         )
+        self.log_watch = LogWatch(partial(feed.head, engine), self.live.stops, most=max(1, config.web_threads // 4))
 
     def tell_pages(self, bill_id: UUID) -> None:
         """That something about the bill was committed: once this request is answered, so that nobody waits for it."""
@@ -64,6 +66,7 @@ class System:
     def close(self) -> None:
         """Nothing of it runs any more, and no connection is left, once this returns."""
         self.live.close()
+        self.log_watch.close()
         if "background" in self.__dict__:
             self.background.shutdown()
         self.engine.dispose()

@@ -36,7 +36,7 @@ class BillActivities:
     @activity.defn
     def close_bill(self, bill_id: str) -> CloseAnswer:
         """Closes the bill if that is due; else says how long until it is."""
-        with _in_temporals_words():
+        with in_temporals_words():
             epoch = epochs.current(self._engine)
             outcome = closing.close_bill(self._engine, _origin(), UUID(bill_id), samples=self._samples)
             if isinstance(outcome, closing.NotYet):
@@ -47,7 +47,7 @@ class BillActivities:
     @activity.defn
     def carry_out_requests(self, asked: Requests) -> BillFigures:
         """Decides stored requests; answers the bill as it is afterwards. Open to other workflows of the namespace."""
-        with _in_temporals_words():
+        with in_temporals_words():
             for request_id in asked.request_ids:
                 self._carry_out(UUID(asked.bill_id), request_id)
             epoch = epochs.current(self._engine)
@@ -67,7 +67,7 @@ class BillActivities:
 
         A workflow that was started from news of long ago learns from it that its bill's life is over.
         """
-        with _in_temporals_words():
+        with in_temporals_words():
             bill_id = UUID(heard.bill_id)
             progress.record_heard(self._engine, bill_id, heard.version, finished=heard.finished, epoch=heard.epoch)
             epoch = epochs.current(self._engine)
@@ -83,7 +83,7 @@ def _origin() -> Origin:
 
 
 @contextmanager
-def _in_temporals_words() -> Iterator[None]:
+def in_temporals_words() -> Iterator[None]:
     """No repetition makes an unknown bill known; a database out of reach comes back, and is no fault of ours."""
     try:
         yield

@@ -20,12 +20,13 @@ from temporalio.client import Client
 
 from billing.errors import BillingError
 from billing.exchange.refreshing import refresh_if_due
-from billing.ledger import closing, events, progress, requests, rollups
+from billing.ledger import closing, events, progress, requests, rollups, webhook_log
 from billing.origin import by_the_system
 from billing.settings import Settings
 from workflows import metrics
 from workflows.catching_up import REST_AFTER_A_LOOK, CatchingUp
 from workflows.telling import translated
+from workflows.waking import Waking
 from workflows.watching import Watch
 
 log = structlog.get_logger(__name__)
@@ -44,6 +45,8 @@ COUNT_EVERY_S = 2.0
 LOOK_BEHIND_EVERY_S = 15.0
 LOOK_BEHIND_AT_LEAST_EVERY_S = 600.0
 RECONCILE_EVERY_S = 5.0
+WAKE_WEBHOOKS_EVERY_S = 0.5
+FORGET_WEBHOOKS_EVERY_S = 600.0
 BEHIND_PATIENCE = timedelta(minutes=2)
 AFTER_FAILURE_S = 1.0
 
@@ -58,6 +61,7 @@ class Sweep:
         self._name = f"{socket.gethostname()}/{os.getpid()}/{uuid4().hex[:8]}"
         self._catching_up = CatchingUp(engine, settings.temporal_task_queue)
         self._watch = Watch(engine, settings.temporal_task_queue)
+        self._waking = Waking(engine, settings.temporal_task_queue)
 
     async def run(self) -> None:
         await asyncio.gather(
@@ -69,6 +73,8 @@ class Sweep:
             _again(self.count, COUNT_EVERY_S),
             _again(self.look_behind, LOOK_BEHIND_EVERY_S),
             _again(self.reconcile, RECONCILE_EVERY_S),
+            _again(self.wake_webhooks, WAKE_WEBHOOKS_EVERY_S),
+            _again(self.forget_webhooks, FORGET_WEBHOOKS_EVERY_S),
         )
 
     async def close_due(self) -> float:
@@ -135,6 +141,17 @@ class Sweep:
     async def reconcile(self) -> None:
         """Looks whether some more bills and their workflows agree; whichever worker is first does so."""
         await self._watch.round(self._client())
+
+    async def wake_webhooks(self) -> None:
+        """Starts the workflows of endpoints that something is to be sent to, and wakes those that sleep."""
+        client = self._client()
+        if client is not None:
+            await self._waking.round(client)
+
+    async def forget_webhooks(self) -> float | None:
+        """What was sent a month ago; what is much goes on at once."""
+        forgotten = await asyncio.to_thread(webhook_log.prune, self._engine)
+        return 0.0 if forgotten == webhook_log.PRUNED_AT_ONCE else None
 
 
 async def _again(work: Callable[[], Awaitable[float | None]], every_s: float = 0.0) -> None:

@@ -18,7 +18,8 @@ CHECKOUT = Path(__file__).resolve().parents[2]
 READY_WITHIN_S = 120.0
 STOPPED_WITHIN_S = 30.0
 LOOK_EVERY_S = 0.01
-PARTS = ("web", "worker", "postgres", "temporal")
+OURS = ("web", "worker", "worker-2")
+PARTS = (*OURS, "postgres", "temporal")
 
 
 class DevRun:
@@ -54,10 +55,17 @@ class DevRun:
                 raise RuntimeError(f"bin/dev was not ready within {READY_WITHIN_S} s:\n{said}")
             time.sleep(LOOK_EVERY_S)
 
+    def wait_until_whole(self) -> None:
+        """Until all parts were started: the second worker is once the rest is ready."""
+        deadline = time.monotonic() + READY_WITHIN_S
+        while any(self._record(part) is None for part in PARTS):
+            if time.monotonic() > deadline:
+                raise RuntimeError(f"not all of {PARTS} run after {READY_WITHIN_S} s")
+            time.sleep(LOOK_EVERY_S)
+
     def leader(self, part: str) -> int:
         """The process id of a part."""
-        folder = self.data_dir if part in {"web", "worker"} else self.data_dir / part
-        found = process_table.read(folder / f"{part}.process.json")
+        found = self._record(part)
         if found is None:
             raise RuntimeError(f"{part} doesn't run")
         return found.pid
@@ -66,6 +74,10 @@ class DevRun:
         """The part's own and its children's."""
         leader = self.leader(part)
         return [leader, *(child.pid for child in process_table.children(leader))]
+
+    def _record(self, part: str) -> process_table.Identity | None:
+        folder = self.data_dir if part in OURS else self.data_dir / part
+        return process_table.read(folder / f"{part}.process.json")
 
     def _started(self, log: IO[bytes]) -> subprocess.Popen[bytes]:
         return subprocess.Popen(

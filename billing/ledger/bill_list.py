@@ -17,7 +17,6 @@ from sqlalchemy import (
     ARRAY,
     BigInteger,
     ColumnElement,
-    Connection,
     DateTime,
     Engine,
     Select,
@@ -35,9 +34,11 @@ from sqlalchemy import (
 )
 
 from billing.bill import Bill, BillStatus
-from billing.ledger.database import snapshot
-from billing.ledger.reads import bills_of, names
+from billing.ledger.database import Questions, questions
+from billing.ledger.reads import names
+from billing.ledger.rows import Row, bill_of
 from billing.ledger.tables.bills import BEGIN_MONTH, END_MONTH, BillRow, CustomerRow, SubtotalRow
+from billing.money import Currency, Payable
 from billing.period import LONGEST
 
 _BILLS = BillRow.__table__
@@ -121,31 +122,60 @@ def bills(
     after: Place | None = None,
 ) -> list[Bill]:
     """A page of the list; `after` is the place where the page before ended."""
-    with snapshot(engine) as connection:
-        query = page_query(connection, wanted, order, after, limit=limit)
-        return bills_of(connection, connection.execute(query).all())
+    with questions(engine) as ask:
+        page = page_query(ask, wanted, order, after, limit=limit)
+        return [_bill_of(row) for row in ask(page, within=WHOLE)]
 
 
-def page_query(
-    connection: Connection, wanted: BillFilter, order: Order, after: Place | None, *, limit: int
-) -> Select[Any]:
+# One question with a row for each bill takes less than half of what bills, sums and customers take one after the other.
+# A closed bill has a copy of its customer; with a limit, each is looked up and no plan reads them all.
+WHOLE = """
+    SELECT page.*, customer.*, sums.*
+    FROM (SELECT listed.*, row_number() OVER () AS place FROM ({}) AS listed) AS page
+    LEFT JOIN LATERAL (
+        SELECT external_id, name, billing_address
+        FROM customers WHERE id = page.customer_id AND page.billed_customer IS NULL LIMIT 1) AS customer ON true
+    CROSS JOIN LATERAL (
+        SELECT array_agg(currency ORDER BY currency) AS currencies, array_agg(subtotal ORDER BY currency) AS subtotals,
+               array_agg(payable ORDER BY currency) AS payables, array_agg(rounding ORDER BY currency) AS roundings,
+               array_agg(minor_units ORDER BY currency) AS minor_units
+        FROM bill_subtotals WHERE bill_id = page.id) AS sums
+    ORDER BY page.place
+"""
+
+
+def _bill_of(row: Row) -> Bill:
+    currencies, subtotals = row.currencies or (), row.subtotals or ()
+    closed = row.status == BillStatus.CLOSED and currencies
+    payables = zip(currencies, row.minor_units, subtotals, row.payables, row.roundings, strict=True) if closed else ()
+    return bill_of(
+        row,
+        row,
+        zip(currencies, subtotals, strict=True),
+        (Payable(Currency(code, units), *amounts) for code, units, *amounts in payables),
+    )
+
+
+def page_query(ask: Questions, wanted: BillFilter, order: Order, after: Place | None, *, limit: int) -> Select[Any]:
     """The list from a place on."""
     query = select(_BILLS)
     if order.by is SortKey.CUSTOMER:
         query = query.join(_CUSTOMERS, _CUSTOMERS.c.id == _BILLS.c.customer_id)
-    query = _ordered(_filtered(connection, query, wanted), order, after).limit(limit)
+    # To the letter: of a parameter, a plan that is kept for any expects a tenth of the table.
+    at_most: ColumnElement[int] = literal_column(str(limit))
+    query = _ordered(_filtered(ask, query, wanted), order, after).limit(at_most)
     if order.by is SortKey.CREATED and wanted.has_span and wanted.customer_id is None:
         # How many bills a pair of months has, and how many of them fit, is estimated far too low: they would all be
         # read and sorted.
-        connection.exec_driver_sql("SET LOCAL enable_bitmapscan = off")
-        return _merged(query, _months(connection, wanted), order).limit(limit)
+        ask.plainly("SELECT set_config('enable_bitmapscan', 'off', true)")
+        return _merged(query, _months(ask, wanted), order).limit(at_most)
     return query
 
 
-def _months(connection: Connection, wanted: BillFilter) -> Sequence[Any]:
+def _months(ask: Questions, wanted: BillFilter) -> Sequence[Any]:
     """The months in which bills begin and end that may overlap the span: a handful of pairs in each year."""
     starts_before = wanted.starts_before or datetime.max.replace(tzinfo=UTC)
-    rows = connection.exec_driver_sql(_PAIRS_OF_MONTHS, {"starts_before": starts_before}).all()
+    rows = ask.plainly(_PAIRS_OF_MONTHS, {"starts_before": starts_before})
     return [row for row in rows if wanted.ends_after is None or _next_month(row.ends) > _naive(wanted.ends_after)]
 
 
@@ -250,7 +280,7 @@ def _beyond(
     return here < there if order.descending else here > there
 
 
-def _filtered(connection: Connection, query: Select[Any], wanted: BillFilter) -> Select[Any]:
+def _filtered(ask: Questions, query: Select[Any], wanted: BillFilter) -> Select[Any]:
     if wanted.customer_id is not None:
         of = select(_CUSTOMERS.c.id).where(_CUSTOMERS.c.external_id == wanted.customer_id)
         query = query.where(_BILLS.c.customer_id == of.correlate(None).scalar_subquery())
@@ -266,11 +296,11 @@ def _filtered(connection: Connection, query: Select[Any], wanted: BillFilter) ->
         # The second follows from the first, and is what an index can find.
         end = literal(wanted.starts_before) + literal(LONGEST)
         query = query.where(_BILLS.c.period_start < wanted.starts_before, _BILLS.c.period_end < end)
-    return query.where(_matches(connection, wanted.text)) if wanted.text else query
+    return query.where(_matches(ask, wanted.text)) if wanted.text else query
 
 
-def _matches(connection: Connection, words: str) -> ColumnElement[bool]:
-    alternatives = [_of_customers(connection, words)]
+def _matches(ask: Questions, words: str) -> ColumnElement[bool]:
+    alternatives = [_of_customers(ask, words)]
     number = _NUMBER.fullmatch(words)
     if number:
         alternatives.append(_BILLS.c.number == int(number[1]))
@@ -280,9 +310,9 @@ def _matches(connection: Connection, words: str) -> ColumnElement[bool]:
     return or_(*alternatives)
 
 
-def _of_customers(connection: Connection, words: str) -> ColumnElement[bool]:
+def _of_customers(ask: Questions, words: str) -> ColumnElement[bool]:
     named = select(_CUSTOMERS.c.id).where(names(words)).limit(FEW_CUSTOMERS + 1)
-    found = connection.scalars(named).all()
+    found = [row.id for row in ask(named)]
     if len(found) > FEW_CUSTOMERS:
         # A value looked up bill by bill, in the order of the list: as a join it would be taken the other way round,
         # all bills of these customers be read and sorted.

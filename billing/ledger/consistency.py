@@ -125,15 +125,11 @@ _LOG = text(
 def without_a_bill(engine: Engine, ids: Sequence[UUID]) -> list[UUID]:
     """Those of these ids that no bill has."""
     with snapshot(engine) as connection:
-        return list(connection.execute(_WITHOUT_A_BILL, {"ids": list(ids)}).scalars())
+        found = set(connection.execute(_WITH_A_BILL, {"ids": list(ids)}).scalars())
+    return [wanted for wanted in ids if wanted not in found]
 
 
-_WITHOUT_A_BILL = text(
-    """
-    SELECT id FROM unnest(CAST(:ids AS uuid[])) AS wanted(id)
-    WHERE NOT EXISTS (SELECT FROM bills b WHERE b.id = wanted.id)
-    """
-)
+_WITH_A_BILL = text("SELECT id FROM bills WHERE id = ANY(:ids)")
 
 
 def _sums(connection: Connection, bill_ids: list[UUID]) -> Iterator[Difference]:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import select
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
+from types import MappingProxyType
 from typing import Any, LiteralString, cast
 from urllib.parse import urlsplit
 
@@ -13,7 +14,7 @@ import psycopg
 import sqlalchemy
 from psycopg import errors as postgres_errors
 from psycopg.rows import namedtuple_row
-from sqlalchemy import Connection, Engine, PoolProxiedConnection, exc
+from sqlalchemy import Connection, Dialect, Engine, PoolProxiedConnection, Select, exc
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from billing.errors import BillingError, IdempotencyInProgress, Unavailable
@@ -143,6 +144,43 @@ def _asked_at_once(
         asked = [driver.cursor(row_factory=namedtuple_row).execute(*statement) for statement in statements]
         driver.execute("COMMIT")
     return [cursor.fetchall() for cursor in asked]
+
+
+class Questions:
+    """Asked one after the other on a connection of the driver's; each is answered before the next is asked."""
+
+    def __init__(self, driver: psycopg.Connection[Any], dialect: Dialect) -> None:
+        self._driver = driver
+        self._dialect = dialect
+
+    def __call__(self, query: Select[Any], *, within: str = "{}") -> list[Any]:
+        """The rows of the query, or of the statement `within` that has it at its braces."""
+        compiled = query.compile(dialect=self._dialect, compile_kwargs={"render_postcompile": True})
+        return self.plainly(within.format(compiled), compiled.params)
+
+    def plainly(self, statement: str, parameters: Mapping[str, Any] = MappingProxyType({})) -> list[Any]:
+        return self._driver.cursor(row_factory=namedtuple_row).execute(statement.encode(), parameters).fetchall()
+
+
+@contextmanager
+def questions(engine: Engine) -> Iterator[Questions]:
+    """As `snapshot`, for what is asked often: past SQLAlchemy's execution, and one round trip for each question."""
+    with _translated():
+        pooled = engine.raw_connection()
+        try:
+            driver = cast("psycopg.Connection[Any]", pooled.driver_connection)
+            driver.autocommit = True
+            with driver.pipeline():
+                driver.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+                yield Questions(driver, engine.dialect)
+                driver.execute("COMMIT")
+        except BaseException:
+            pooled.invalidate()  # in the midst of a transaction
+            raise
+        else:
+            _give_back(pooled, driver)
+        finally:
+            pooled.close()
 
 
 def _give_back(pooled: PoolProxiedConnection, driver: psycopg.Connection[Any]) -> None:

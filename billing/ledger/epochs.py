@@ -69,10 +69,10 @@ class Epoch:
 def current(engine: Engine) -> int:
     """0 until the ledger was restored for the first time."""
     with snapshot(engine) as connection:
-        return _current(connection)
+        return current_of(connection)
 
 
-def _current(connection: Connection) -> int:
+def current_of(connection: Connection) -> int:
     epoch: int = connection.execute(text("SELECT coalesce(max(epoch), 0) FROM ledger_epochs")).scalar_one()
     return epoch
 
@@ -87,7 +87,7 @@ def begin(
     """
     with transaction(engine) as connection:
         connection.execute(text("LOCK TABLE ledger_epochs IN SHARE ROW EXCLUSIVE MODE"))
-        epoch = max(_current(connection), heard_epoch) + 1
+        epoch = max(current_of(connection), heard_epoch) + 1
         numbers = _set_aside(connection, last_number)
         connection.execute(_BEGIN, {"epoch": epoch, "began_at": now(connection), "by": begun_by, **_ends(numbers)})
         connection.execute(_LOSE, {"epoch": epoch, **_columns(known)})
@@ -109,7 +109,8 @@ def adopt_log(engine: Engine) -> None:
     """
     with transaction(engine) as connection:
         connection.execute(text("LOCK TABLE events IN SHARE ROW EXCLUSIVE MODE"))
-        connection.execute(text("UPDATE events SET xid = '3' WHERE xid >= pg_snapshot_xmax(pg_current_snapshot())"))
+        connection.execute(_SET_BACK_WEBHOOKS)
+        connection.execute(_ADOPT)
 
 
 def missing(engine: Engine, known: Sequence[Acknowledged]) -> Sequence[Loss]:
@@ -155,6 +156,26 @@ def _columns(known: Sequence[Acknowledged]) -> dict[str, list[Any]]:
     }
 
 
+# Where webhooks follow the log all of it gets one order: none of what they have passed comes again.
+_ADOPT = text(
+    """
+    UPDATE events SET xid = '3'
+    WHERE xid >= pg_snapshot_xmax(pg_current_snapshot())
+       OR (xid > '3' AND EXISTS (SELECT FROM webhook_endpoints w WHERE w.xid = '3'))
+    """
+)
+# To before what comes next for them: of what lies behind that, what was queued already isn't queued twice.
+_SET_BACK_WEBHOOKS = text(
+    """
+    UPDATE webhook_endpoints w
+    SET xid = '3',
+        seq = coalesce((SELECT min(e.seq) - 1 FROM events e WHERE (e.xid, e.seq) > (w.xid, w.seq)),
+                       (SELECT max(e.seq) FROM events e), 0)
+    WHERE w.xid >= pg_snapshot_xmax(pg_current_snapshot())
+       OR EXISTS (SELECT FROM events e
+                  WHERE e.xid >= pg_snapshot_xmax(pg_current_snapshot()) AND (e.xid, e.seq) > (w.xid, w.seq))
+    """
+)
 _BEGIN = text(
     """
     INSERT INTO ledger_epochs (epoch, began_at, begun_by, numbers_from, numbers_to)

@@ -12,6 +12,7 @@ from sqlalchemy import Engine, text
 
 from billing.bill import Bill
 from billing.errors import BillNotFound
+from billing.ledger.clock import now
 from billing.ledger.database import snapshot, transaction
 from billing.ledger.reads import bills_by_id
 
@@ -55,17 +56,19 @@ def record_ended(engine: Engine, versions: Mapping[UUID, int], *, epoch: int) ->
     """The workflows of these closed bills have ended, each having heard that version: as `record_heard`, of many."""
     columns = {"ids": list(versions), "versions": list(versions.values()), "epoch": epoch}
     with transaction(engine) as connection:
-        connection.execute(_RECORD_ENDED, columns)
+        connection.execute(_RECORD_ENDED, {**columns, "instant": now(connection)})
 
 
+# Rows of a bill are joined by its id and the clock is read before, as they have to be where tables are distributed.
 _RECORD_ENDED = text(
     """
     UPDATE bill_workflows w
-    SET heard_version = greatest(w.heard_version, least(e.version, b.version)), heard_at = billing_now(),
-        finished_at = coalesce(w.finished_at, billing_now())
-    FROM unnest(CAST(:ids AS uuid[]), CAST(:versions AS bigint[])) AS e(id, version) JOIN bills b ON b.id = e.id
-    WHERE w.bill_id = e.id AND b.status = 'closed'
-      AND NOT EXISTS (SELECT FROM ledger_losses l WHERE l.bill_id = e.id AND l.epoch > :epoch)
+    SET heard_version = greatest(w.heard_version, least(e.version, b.version)),
+        heard_at = CAST(:instant AS timestamptz),
+        finished_at = coalesce(w.finished_at, CAST(:instant AS timestamptz))
+    FROM unnest(CAST(:ids AS uuid[]), CAST(:versions AS bigint[])) AS e(id, version), bills b
+    WHERE w.bill_id = e.id AND b.id = w.bill_id AND b.status = 'closed'
+      AND NOT EXISTS (SELECT FROM ledger_losses l WHERE l.bill_id = w.bill_id AND l.epoch > :epoch)
     """
 )
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from uuid import UUID
 
@@ -71,19 +71,18 @@ _POSITION = "SELECT xid::text::bigint AS xid, seq FROM rollup_position "
 _LOCK = text(_POSITION + "FOR UPDATE")
 _LOCK_IF_FREE = text(_POSITION + "FOR UPDATE SKIP LOCKED")
 _BEGIN_ANEW = text("UPDATE rollup_position SET xid = '0', seq = 0, followed_at = NULL")
-# Events that are stored but not read yet wait for a transaction older than theirs, which may run for hours: then the
-# sums are as of when the first of them occurred. A batch of them is enough to look at: the log is nearly in that order.
 _MOVE = text(
     """
-    UPDATE rollup_position
-    SET xid = CAST(CAST(:xid AS text) AS xid8), seq = :seq,
-        followed_at = CASE WHEN NOT :is_end THEN followed_at ELSE greatest(followed_at, least(
-            CAST(:instant AS timestamptz),
-            (SELECT min(occurred_at) FROM (
-                SELECT occurred_at FROM events WHERE (xid, seq) > (CAST(CAST(:xid AS text) AS xid8), :seq)
-                ORDER BY xid, seq LIMIT :pending
-            ) AS pending)
-        )) END
+    UPDATE rollup_position SET xid = CAST(CAST(:xid AS text) AS xid8), seq = :seq,
+        followed_at = greatest(followed_at, CAST(:as_of AS timestamptz))
+    """
+)
+_OLDEST_PENDING = text(
+    """
+    SELECT min(occurred_at) FROM (
+        SELECT occurred_at FROM events WHERE (xid, seq) > (CAST(CAST(:xid AS text) AS xid8), :seq)
+        ORDER BY xid, seq LIMIT :pending
+    ) AS pending
     """
 )
 # From each workflow to its bill, as `progress.claim_behind`: bills that are done cost nothing.
@@ -118,9 +117,25 @@ def _count_on(connection: Connection, after: LogPosition, limit: int) -> int:
     if found:
         _count(connection, _changes_of(found))
     reached = found[-1].position if found else after
-    moved = {"xid": str(reached.xid), "seq": reached.seq, "is_end": len(found) < limit, "instant": instant}
-    connection.execute(_MOVE, {**moved, "pending": BATCH})
+    as_of = _as_of(connection, reached, instant) if len(found) < limit else None
+    connection.execute(_MOVE, {**_place(reached), "as_of": as_of})
     return len(found)
+
+
+def _as_of(connection: Connection, reached: LogPosition, instant: datetime) -> datetime:
+    """Events that are stored but not read yet wait for a transaction older than theirs, which may run for hours: then
+    the sums are as of when the first of them occurred. A batch of them is enough to look at: the log is nearly in that
+    order.
+
+    A question of its own: where events are distributed and the position isn't, an update that asks it may change
+    nothing and say nothing (decision 0022).
+    """
+    oldest: datetime | None = connection.execute(_OLDEST_PENDING, {**_place(reached), "pending": BATCH}).scalar_one()
+    return instant if oldest is None else min(instant, oldest)
+
+
+def _place(position: LogPosition) -> dict[str, str | int]:
+    return {"xid": str(position.xid), "seq": position.seq}
 
 
 def _changes_of(found: Sequence[Event]) -> _Changes:

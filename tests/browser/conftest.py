@@ -18,6 +18,7 @@ from billing.bill import Bill, LineItem, LineItemDraft
 from billing.ledger import bills, line_items
 from billing.origin import Actor, ActorKind, Origin, by_the_system
 from billing.period import Period
+from billing.sealing import Seal
 from billing.settings import DEFAULT_CURRENCIES, Settings
 from tests.browser.states import GUARDED, Place
 from tests.browser.visits import Visits, sign_in
@@ -29,7 +30,6 @@ from webapp.app import create_app
 from webapp.config import Config
 from webapp.identity import second_factors, user_changes
 from webapp.identity.roles import Role
-from webapp.identity.sealing import Seal
 
 SECRET = "a secret of the tests"
 USUAL_PLACES = ("/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome")

@@ -25,10 +25,10 @@ READY = re.compile(r"^curl .*?^  -d '[^\n]*'$", re.MULTILINE | re.DOTALL)
 
 
 class DevRun:
-    def __init__(self, data_dir: Path, port: int | str) -> None:
+    def __init__(self, data_dir: Path, port: int | str, **environment: str) -> None:
         self.data_dir, self.port = data_dir, port
         self.output = ""
-        environment = {**os.environ, "DATA_DIR": str(data_dir), "PORT": str(port)}
+        environment = {**os.environ, "DATA_DIR": str(data_dir), "PORT": str(port), **environment}
         self.process = subprocess.Popen(
             [sys.executable, "-m", "cli.dev"],
             cwd=PROJECT,
@@ -100,7 +100,7 @@ def processes_of(data_dir: Path) -> list[Identity]:
     for entry in PROC.iterdir():
         if entry.name.isdigit():
             pid = int(entry.name)
-            marks = [data_dir / f"{name}.process.json" for name in ("web", "worker")]
+            marks = [data_dir / f"{name}.process.json" for name in ("web", "worker", "worker-2")]
             marks += [data_dir / name / f"{name}.process.json" for name in ("postgres", "temporal")]
             if any(has_in_environment(pid, "PAVE_BILLING_PROCESS", str(mark)) for mark in marks):
                 identity = identify(pid)
@@ -128,7 +128,9 @@ def new_place() -> Iterator[Callable[[], tuple[Path, int]]]:
 
 @pytest.fixture(scope="module")
 def dev(new_place: Callable[[], tuple[Path, int]]) -> Iterator[DevRun]:
-    run = DevRun(*new_place())
+    directory, port = new_place()
+    metrics = ports.kept_ports(directory.with_suffix(".metrics.json"), ("worker",))["worker"]
+    run = DevRun(directory, port, WORKER_METRICS_PORT=str(metrics))
     try:
         yield run.ready()
     finally:
@@ -144,9 +146,18 @@ def test_only_its_owner_may_read_what_it_keeps(dev: DevRun) -> None:
     assert {(dev.data_dir / name).stat().st_mode & 0o777 for name in secret} == {0o600}
 
 
-@pytest.mark.parametrize("name", ["web", "worker", "postgres", "temporal"])
+def test_each_worker_is_counted_at_a_port_of_its_own(dev: DevRun) -> None:
+    found = [int(port) for port in re.findall(r"http://127\.0\.0\.1:(\d+)/metrics", dev.output)]
+    assert len(set(found)) == 2
+    deadline = time.monotonic() + 60
+    while any(probe.get(port, "/metrics") is None for port in found):
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
+@pytest.mark.parametrize("name", ["web", "worker", "worker-2", "postgres", "temporal"])
 def test_a_part_that_is_killed_comes_back(dev: DevRun, name: str) -> None:
-    folder = dev.data_dir if name in {"web", "worker"} else dev.data_dir / name
+    folder = dev.data_dir / name if name in {"postgres", "temporal"} else dev.data_dir
     record = folder / f"{name}.process.json"
     before = read_if_there(record)
     os.kill(json.loads(before)["pid"], signal.SIGKILL)

@@ -109,6 +109,7 @@ class Stack:
             "TEMPORAL_ADDRESS": temporal.address,
             "TEMPORAL_TASK_QUEUE": directory.name,
             "SECRET_KEY": SECRET,
+            "WEBHOOK_RECEIVERS": "anywhere",
             "BIND_ADDRESS": ports.LOOPBACK,
             "PORT": str(self.port),
             "GUNICORN_LOG_LEVEL": "warning",

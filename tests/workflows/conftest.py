@@ -9,6 +9,7 @@ from uuid import uuid4
 import pytest
 from sqlalchemy import Engine, text
 from temporalio.client import Client, WorkflowHandle
+from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner
 
 from billing.ledger.database import transaction
 from billing.settings import Settings
@@ -34,7 +35,7 @@ async def serving(settings: Settings, engine: Engine) -> AsyncIterator[Client]:
     """A client, while a worker serves the settings' task queue."""
     client = await connect(settings)
     await register_search_attributes(client, settings.temporal_namespace)
-    async with bill_worker(client, settings, engine):
+    async with bill_worker(client, settings, engine, SandboxedWorkflowRunner()):
         yield client
 
 

@@ -10,11 +10,14 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from pathlib import Path
 
 from sqlalchemy import Engine
-from temporalio.client import Client, WorkflowHistory
+from temporalio import activity
+from temporalio.client import Client, WorkflowHandle, WorkflowHistory
+from temporalio.worker import Worker
 
 from billing.bill import Bill
 from billing.ledger import bills, closing, line_items, requests
@@ -23,8 +26,10 @@ from billing.settings import Settings
 from tests.support.ledger import OpenBill, draft
 from tests.workflows.conftest import serving, state_when
 from workflows.bill import BillWorkflow
+from workflows.connection import connect
 from workflows.messages import BillLife, figures_of
 from workflows.telling import start, tell_the_last
+from workflows.webhooks import Delivered, WebhookLife, WebhookWorkflow
 
 HISTORIES = Path(__file__).with_name("histories")
 
@@ -114,6 +119,49 @@ def test_record_a_workflow_told_that_its_bill_is_closed(
             await record(client, opened.workflow_id, "told_the_last")
 
     asyncio.run(scenario())
+
+
+def test_record_a_webhook_endpoint_woken_and_over(settings: Settings) -> None:
+    answers = [Delivered(3, 1, 0.2), Delivered(1), Delivered(0, 0, 0.0), Delivered(is_over=True)]
+
+    async def scenario(client: Client, handle: WorkflowHandle[WebhookWorkflow, None]) -> None:
+        while len(answers) > 2:
+            await asyncio.sleep(0.1)
+        await asyncio.sleep(0.5)
+        await handle.signal(WebhookWorkflow.wake)
+        await handle.result()
+        await record(client, handle.id, "webhooks/woken_and_over")
+
+    asyncio.run(with_answers(settings, answers, scenario))
+
+
+def test_record_a_webhook_endpoint_continued_as_new(settings: Settings) -> None:
+    async def scenario(client: Client, handle: WorkflowHandle[WebhookWorkflow, None]) -> None:
+        await handle.result()
+        await record(client, handle.id, "webhooks/continued_as_new", handle.first_execution_run_id)
+
+    answers = [*(Delivered(1, 0, 0.0) for _ in range(6)), Delivered(is_over=True)]
+    asyncio.run(with_answers(settings, answers, scenario))
+
+
+async def with_answers(
+    settings: Settings,
+    answers: list[Delivered],
+    scenario: Callable[[Client, WorkflowHandle[WebhookWorkflow, None]], Awaitable[None]],
+) -> None:
+    """A run of a few rounds, whose rounds answer so."""
+
+    @activity.defn(name="deliver_webhooks")
+    async def deliver(_endpoint_id: str) -> Delivered:
+        return answers.pop(0)
+
+    client, queue = await connect(settings), settings.temporal_task_queue
+    async with Worker(client, task_queue=queue, workflows=[WebhookWorkflow], activities=[deliver]):
+        life = WebhookLife("0199aaaa-0000-7000-8000-000000000000", longest_history=20)
+        handle = await client.start_workflow(
+            WebhookWorkflow.run, life, id=f"webhook-{queue}", task_queue=queue, start_signal="wake"
+        )
+        await scenario(client, handle)
 
 
 # told_the_last_by_before.json was recorded in the same way, the worker being of the version before there was

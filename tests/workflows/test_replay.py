@@ -12,8 +12,10 @@ from temporalio.worker import Replayer, UnsandboxedWorkflowRunner
 from temporalio.workflow import NondeterminismError
 
 from workflows.bill import BillWorkflow
+from workflows.webhooks import WebhookWorkflow
 
 HISTORIES = sorted(Path(__file__).with_name("histories").glob("*.json"))
+WEBHOOKS = sorted((Path(__file__).with_name("histories") / "webhooks").glob("*.json"))
 
 
 @pytest.mark.parametrize("path", HISTORIES, ids=lambda path: path.stem)
@@ -21,6 +23,17 @@ def test_a_recorded_history_replays(path: Path) -> None:
     history = WorkflowHistory.from_json("bill-recorded", path.read_text())
     replayer = Replayer(workflows=[BillWorkflow], data_converter=pydantic_data_converter)
     asyncio.run(replayer.replay_workflow(history))
+
+
+@pytest.mark.parametrize("path", WEBHOOKS, ids=lambda path: path.stem)
+def test_a_recorded_history_of_a_webhook_endpoint_replays(path: Path) -> None:
+    history = WorkflowHistory.from_json("webhook-recorded", path.read_text())
+    replayer = Replayer(workflows=[WebhookWorkflow], data_converter=pydantic_data_converter)
+    asyncio.run(replayer.replay_workflow(history))
+
+
+def test_there_are_histories_of_webhook_endpoints() -> None:
+    assert {path.stem for path in WEBHOOKS} >= {"woken_and_over", "continued_as_new"}
 
 
 def test_there_are_histories_of_every_way_to_end() -> None:

@@ -37,6 +37,10 @@ def after(found: dict[str, str]) -> int:
     return _whole(found, "after", lowest=0, highest=HIGHEST_POSITION, default=0)
 
 
+def seconds(found: dict[str, str], name: str, most: int) -> int:
+    return _whole(found, name, lowest=0, highest=most, default=0)
+
+
 def search(found: dict[str, str]) -> str | None:
     """The words to search for, or None."""
     return parse_text(found.get("q"), "q", longest=LONGEST_SEARCH, required=False).strip() or None

@@ -2,10 +2,36 @@
 
 from __future__ import annotations
 
-from webapp.api import batches, bills, currencies, customers, errors, events, line_items, negotiation, rates, reversals
+from webapp.api import (
+    batches,
+    bills,
+    currencies,
+    customers,
+    errors,
+    events,
+    feed,
+    line_items,
+    negotiation,
+    rates,
+    reversals,
+    webhook_endpoints,
+)
 from webapp.api.blueprint import api
 
-__all__ = ["api", "batches", "bills", "currencies", "customers", "errors", "events", "line_items", "rates", "reversals"]
+__all__ = [
+    "api",
+    "batches",
+    "bills",
+    "currencies",
+    "customers",
+    "errors",
+    "events",
+    "feed",
+    "line_items",
+    "rates",
+    "reversals",
+    "webhook_endpoints",
+]
 
 errors.register(api)
 negotiation.register(api)

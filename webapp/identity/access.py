@@ -112,6 +112,11 @@ def confirm() -> None:
         g.caller = _admitted(current_app.extensions["confirm_api_key"](), caller.role)
 
 
+def admit_again() -> None:
+    """For an answer of the API that was long in coming. Raises Unauthenticated when the key was revoked meanwhile."""
+    g.caller = _admitted(current_app.extensions["confirm_api_key"](), declared(current_app, request.endpoint or ""))
+
+
 def _admitted(caller: Caller | None, needed: Role | str | None) -> Caller:
     if caller is None:
         raise Unauthenticated

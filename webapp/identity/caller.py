@@ -33,6 +33,12 @@ def current_caller() -> Caller | None:
     return caller
 
 
+def account_id() -> UUID:
+    """Whose calls count together. Only for routes that aren't public."""
+    caller: Caller = g.caller
+    return caller.account_id
+
+
 def origin(idempotency_key: str | None = None) -> Origin:
     """Where a change in this request comes from. Only for routes that aren't public."""
     return as_origin(g.caller, idempotency_key)

@@ -20,7 +20,7 @@ from sqlalchemy import Connection, Engine, Row, delete, func, insert, select, up
 from billing.errors import FailedPrecondition, InvalidArgument
 from billing.ledger.database import transaction
 from billing.origin import Origin
-from webapp.identity.sealing import Seal
+from billing.sealing import Seal
 from webapp.identity.tables import RecoveryCodeRow, SecondFactorRow
 from webapp.identity.tokens import token_hash
 from webapp.identity.user_changes import changing

@@ -17,11 +17,11 @@ from billing.errors import InvalidArgument
 from billing.ledger import idempotency
 from billing.ledger.database import transaction
 from billing.origin import Origin, fingerprint
+from billing.sealing import Seal
 from webapp.identity import attempts, browsers, passwords, second_factors, sessions, users
 from webapp.identity.attempts import Counted, Limit
 from webapp.identity.caller import Caller, as_origin
 from webapp.identity.passwords import Busy
-from webapp.identity.sealing import Seal
 from webapp.identity.user_changes import changing
 from webapp.identity.users import User
 

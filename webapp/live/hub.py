@@ -142,6 +142,10 @@ class Hub:
         """How the server says that the process is about to end: streams end then, and none begins."""
         self.is_stopping = is_stopping
 
+    def stops(self) -> bool:
+        """Whether the process is about to end, as it is known now."""
+        return self.is_stopping()
+
     def close(self) -> None:
         """Streams end, none begins, and nothing is read any more once this returns."""
         self.stop_when(lambda: True)

@@ -13,15 +13,25 @@ from markupsafe import Markup, escape
 
 from billing.bill import Bill, LineItem
 from billing.clock import rfc3339
+from billing.period import Period
 from webapp.formatting import day_minute, grouped, instant, minute, plain
 from webapp.pages.addresses import address
 
 
 def money(amount: Decimal, code: str, payable: bool = False, **attributes: str) -> Markup:
     """A figure with its currency: exact, or with `payable` to all minor units. The value for programs is beside it."""
+    return Markup(_money(amount, code, payable, attributes.get("class", "")))  # noqa: S704
+
+
+def sums(bill: Bill) -> Markup:
+    """What accrued in each currency: the cell of a row, which is made at once."""
+    return Markup("".join(f"{_money(subtotal, code)} " for code, subtotal in bill.subtotals))  # noqa: S704
+
+
+def _money(amount: Decimal, code: str, payable: bool = False, kind: str = "") -> str:
     value = plain(amount, code if payable else None)
-    return Markup(  # noqa: S704
-        f'<data class="money {escape(attributes.get("class", ""))}" value="{value}">'
+    return (
+        f'<data class="money {escape(kind) if kind else ""}" value="{value}">'
         f'<span class="figure">{grouped(value, amount)}</span> <span class="code">{escape(code)}</span></data>'
     )
 
@@ -36,8 +46,17 @@ def moment(at: datetime) -> Markup:
 
 def when(at: datetime, year: bool = True) -> Markup:
     """When something happened, to the minute."""
+    return Markup(_when(at, year))  # noqa: S704
+
+
+def span(period: Period) -> Markup:
+    """From when to when: the cell of a row, which is made at once."""
+    return Markup(f'{_when(period.start)} <span class="to">to</span> {_when(period.end)}')  # noqa: S704
+
+
+def _when(at: datetime, year: bool = True) -> str:
     exact, shown = rfc3339(at), minute(at) if year else day_minute(at)
-    return Markup(f'<time datetime="{exact}" title="{exact}">{shown}</time>')  # noqa: S704
+    return f'<time datetime="{exact}" title="{exact}">{shown}</time>'
 
 
 def status(bill: Bill) -> Markup:
@@ -73,4 +92,6 @@ def line_address(item: LineItem, endpoint: str, bill: Bill) -> str:
 
 
 # In rows they are used as filters, which Jinja calls in a third of the time that it takes for any other call.
-FILTERS = {made.__name__: made for made in (money, moment, when, status, why, why_line, bill_address, line_address)}
+FILTERS = {
+    made.__name__: made for made in (money, sums, moment, when, span, status, why, why_line, bill_address, line_address)
+}

@@ -80,4 +80,11 @@ _WORDS: dict[str, tuple[str, Callable[[Data], str]]] = {
     "user.recovery_code_used": ("Signed in with a recovery code", _nothing),
     "api_key.created": ("Created", lambda data: f"as {data['role']}"),
     "api_key.revoked": ("Revoked", _nothing),
+    "webhook_endpoint.created": ("Created", lambda data: f"at {data['host']}"),
+    "webhook_endpoint.updated": ("Changed", lambda data: ", ".join(data.get("fields", ()))),
+    "webhook_endpoint.secret_rotated": ("Secret rotated", _nothing),
+    "webhook_endpoint.paused": ("Paused", lambda data: "nothing arrived" if data.get("reason") == "failing" else ""),
+    "webhook_endpoint.resumed": ("Resumed", _nothing),
+    "webhook_endpoint.redelivered": ("Sent again", lambda data: f"{data['events']:,} events"),
+    "webhook_endpoint.deleted": ("Deleted", lambda data: f"at {data['host']}"),
 }

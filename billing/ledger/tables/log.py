@@ -41,7 +41,8 @@ class EventRow(Base):
     __tablename__ = "events"
     __table_args__ = (
         CheckConstraint(
-            "subject_type IN ('bill', 'customer', 'rates', 'seller', 'link', 'user', 'api_key', 'settings')",
+            "subject_type IN ('bill', 'customer', 'rates', 'seller', 'link', 'user', 'api_key', 'settings',"
+            " 'webhook_endpoint')",
             name="subject_type_known",
         ),
         CheckConstraint("actor_kind IN ('user', 'api_key', 'workflow', 'system')", name="actor_kind_known"),

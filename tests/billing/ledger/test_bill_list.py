@@ -7,14 +7,16 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import count, product
+from typing import Any
 from uuid import uuid4
 
 import pytest
-from sqlalchemy import Engine, select, text
+from sqlalchemy import Connection, Engine, Select, select, text
 
 from billing.bill import Bill, BillStatus
-from billing.ledger import bill_list, bills, closing, customers, line_items
-from billing.ledger.bill_list import NEWEST_FIRST, BillFilter, Order, Place, SortKey
+from billing.ledger import bill_list, bills, closing, customers, line_items, reads
+from billing.ledger.bill_list import EVERY_BILL, NEWEST_FIRST, BillFilter, Order, Place, SortKey
+from billing.ledger.database import Questions
 from billing.ledger.reads import names
 from billing.ledger.tables.bills import CustomerRow
 from billing.origin import Origin, by_the_system
@@ -107,10 +109,9 @@ def test_every_order_is_read_from_an_index(engine: Engine, crowd: BillFilter, or
         connection.execute(text("SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off"))
         connection.execute(text("SET LOCAL enable_sort = off; SET LOCAL enable_hashjoin = off"))
         connection.execute(text("SET LOCAL enable_mergejoin = off"))
-        query = bill_list.page_query(connection, BillFilter(), order, place, limit=50)
-        compiled = query.compile(engine, compile_kwargs={"render_postcompile": True})
-        parameters = compiled.construct_params()
-        plan = "\n".join(connection.exec_driver_sql(f"EXPLAIN {compiled}", parameters).scalars())
+        ask = asking_on(connection)
+        query = bill_list.page_query(ask, BillFilter(), order, place, limit=50)
+        plan = explained(ask, query)
     assert "Seq Scan" not in plan
     sorts = [line for line in plan.splitlines() if "Sort  (" in line]
     # Bills of one customer are sorted among themselves.
@@ -244,10 +245,55 @@ def test_of_a_frequent_word_no_more_bills_are_read_than_are_shown(
     assert "Sort" not in plan, plan
 
 
+def test_customers_and_sums_are_looked_up_for_the_bills_of_the_page_alone(engine: Engine, crowd: BillFilter) -> None:
+    with engine.begin() as connection:
+        # As large tables have it, where reading all of one costs more.
+        connection.execute(text("SET LOCAL enable_seqscan = off"))
+        ask = asking_on(connection)
+        page = bill_list.page_query(ask, EVERY_BILL, NEWEST_FIRST, None, limit=50)
+        plan = explained(ask, page, within=bill_list.WHOLE)
+    assert "Seq Scan" not in plan, plan
+    assert "using pk_customers" in plan, plan
+    assert "Join Filter" not in plan, plan
+
+
+def test_a_page_is_one_question(engine: Engine, crowd: BillFilter, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+    plainly = Questions.plainly
+
+    def counted(self: Questions, statement: str, *parameters: Any) -> list[Any]:
+        asked.append(statement)
+        return plainly(self, statement, *parameters)
+
+    monkeypatch.setattr(Questions, "plainly", counted)
+    for order in ORDERS:
+        assert len(bill_list.bills(engine, BillFilter(status=BillStatus.OPEN), order=order, limit=3)) == 3
+    assert len(asked) == len(ORDERS)
+
+
+def test_listed_bills_are_what_they_are_alone(engine: Engine, origin: Origin, open_bill: OpenBill) -> None:
+    """With their sums in the order of the codes, and what their closing stored."""
+    made = [open_bill() for _ in range(3)]
+    for bill in made[:2]:
+        for quantity, currency in enumerate(("USD", "KWD", "EUR"), start=1):
+            line_items.add(engine, origin, bill.id, draft(quantity=str(quantity), currency=currency))
+    for bill in made[1:]:
+        bills.request_close(engine, origin, bill.id)
+        closing.close_bill(engine, by_the_system("test"), bill.id, samples=True)
+    for bill in made:
+        assert bill_list.bills(engine, BillFilter(text=str(bill.id)), limit=9) == [reads.bill(engine, bill.id)]
+
+
 def plan_of(engine: Engine, wanted: BillFilter) -> str:
     with engine.begin() as connection:
         connection.execute(text("SET LOCAL enable_seqscan = off"))
-        query = bill_list.page_query(connection, wanted, NEWEST_FIRST, None, limit=50)
-        compiled = query.compile(engine, compile_kwargs={"render_postcompile": True})
-        rows = connection.exec_driver_sql(f"EXPLAIN {compiled}", compiled.construct_params())
-        return "\n".join(rows.scalars())
+        ask = asking_on(connection)
+        return explained(ask, bill_list.page_query(ask, wanted, NEWEST_FIRST, None, limit=50))
+
+
+def asking_on(connection: Connection) -> Questions:
+    return Questions(connection.connection.driver_connection, connection.dialect)  # type: ignore[arg-type]
+
+
+def explained(ask: Questions, query: Select[Any], within: str = "{}") -> str:
+    return "\n".join(row[0] for row in ask(query, within=f"EXPLAIN {within}"))

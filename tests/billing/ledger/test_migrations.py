@@ -15,13 +15,14 @@ import pytest
 from sqlalchemy import Engine, event, text
 
 from billing.bill import Seller
-from billing.ledger import bills, links, rollups, seller, settings
+from billing.ledger import bills, links, rollups, seller, settings, webhook_endpoints
 from billing.ledger.database import create_engine
 from billing.origin import Origin
 from billing.period import Period
 from embedded.postgres import Postgres
 from tests.conftest import PROJECT, migrate
 from tests.support.ledger import OFFERED, keyed
+from tests.support.webhooks import made_endpoint
 from webapp.identity import user_changes, users
 from webapp.identity.roles import Role
 
@@ -65,7 +66,7 @@ def test_back_to_nothing_and_forward_again(whole: str) -> None:
     assert tables > 10
 
 
-@pytest.mark.parametrize("revision", ["0001", "0002", "0003", "0004", "0005", "0009"])
+@pytest.mark.parametrize("revision", ["0001", "0002", "0003", "0004", "0005", "0009", "0010"])
 def test_back_and_forward_everything_can_be_changed_on(whole: str, origin: Origin, revision: str) -> None:
     linking = keyed(origin)
     with connected(whole) as engine:
@@ -106,6 +107,20 @@ def test_all_links_are_kept_while_their_key_changes(whole: str, origin: Origin) 
     with connected(whole) as engine:
         assert (links_of(engine), key_of_links(engine)) == (before, key)
         assert links.live(engine, made[1].id) == made[1]
+
+
+def test_webhook_endpoints_go_with_their_tables_and_can_be_made_anew(whole: str, origin: Origin) -> None:
+    creating = keyed(origin)
+    with connected(whole) as engine:
+        made_endpoint(engine, creating, "https://receiver.example/hooks")
+    migrate(whole, "0010", back=True)
+    with connected(whole) as engine, engine.connect() as connection:
+        left = text("SELECT count(*) FROM events WHERE subject_type = 'webhook_endpoint'")
+        assert connection.execute(left).scalar_one() == 0
+    migrate(whole)
+    with connected(whole) as engine:
+        endpoint, _ = made_endpoint(engine, creating, "https://receiver.example/hooks")
+        assert [one.id for one in webhook_endpoints.every(engine)] == [endpoint.id]
 
 
 def links_of(engine: Engine) -> list[Any]:

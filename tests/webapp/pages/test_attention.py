@@ -9,9 +9,10 @@ import pytest
 from sqlalchemy import text
 
 from billing.identifiers import new_id
-from billing.ledger import findings, reads
+from billing.ledger import findings, reads, webhook_endpoints
 from billing.ledger.consistency import OF_ROWS, OF_THE_LEDGER, OF_WORKFLOWS, Difference, Kind
 from billing.ledger.database import transaction
+from tests.support.webhooks import made_endpoint
 from webapp.pages.attention import FOUND_SHOWN, GONE, NO_TEMPORAL
 
 KINDS = (*OF_ROWS, *OF_WORKFLOWS, *OF_THE_LEDGER, Kind.NO_BILL)
@@ -149,3 +150,16 @@ def test_what_is_overdue_is_closed_on_request(admin, engine, new_bill):
     page = admin.submit("/attention", "/attention/due-closures")
     assert "1 bill is closed" in page.id("notices").text
     assert reads.bill(engine, bill.id).is_closed
+
+
+def test_a_webhook_endpoint_at_which_nothing_arrives_is_shown_without_its_address(viewer, engine, origin):
+    endpoint, _ = made_endpoint(engine, origin, "http://receiver.example/hooks?token=a-password")
+    with transaction(engine) as connection:
+        webhook_endpoints.paused(connection, origin, webhook_endpoints.locked(connection, endpoint.id), "failing")
+    page = viewer.open("/attention")
+    assert "1 webhook endpoint is paused" in page.text
+    assert "receiver.example" in page.text
+    assert "a-password" not in page.text
+    webhook_endpoints.resume(engine, origin, endpoint.id)
+    webhook_endpoints.pause(engine, origin, endpoint.id)
+    assert "webhook endpoint" not in viewer.open("/attention").text

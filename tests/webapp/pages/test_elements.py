@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from uuid import uuid4
@@ -33,6 +34,15 @@ def test_instants_are_said_to_the_minute_and_known_exactly() -> None:
     assert elements.when(INSTANT) == f'<time datetime="{exact}" title="{exact}">3 Feb 2026, 04:05</time>'
     assert elements.when(INSTANT, year=False) == f'<time datetime="{exact}" title="{exact}">3 Feb, 04:05</time>'
     assert "04:05:06.000789 <span" in elements.moment(INSTANT)
+
+
+def test_cells_say_what_their_parts_say(open_bill: OpenBill) -> None:
+    bill = replace(open_bill(), subtotals=(("EUR", Decimal("1234.5")), ("USD", Decimal(-1))))
+    start, end = elements.when(bill.period.start), elements.when(bill.period.end)
+    assert elements.span(bill.period) == f'{start} <span class="to">to</span> {end}'
+    figures = [elements.money(subtotal, code) for code, subtotal in bill.subtotals]
+    assert elements.sums(bill) == f"{figures[0]} {figures[1]} "
+    assert "<b>" not in elements.sums(replace(bill, subtotals=(("<b>", Decimal(1)),)))
 
 
 def test_addresses_are_those_of_the_routes(app: Flask, open_bill: OpenBill) -> None:

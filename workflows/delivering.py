@@ -1,0 +1,220 @@
+"""Sending what is due to one webhook endpoint: several at once, each bill's in order, a round at a time.
+
+Everything that matters is stored before the next step is taken: a round that is broken off is done again from there,
+and at worst an event that had arrived is sent once more.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+from sqlalchemy import Engine
+
+from billing.errors import BillingError
+from billing.ledger import webhook_queue
+from billing.ledger.webhook_queue import Attempt, Due, Target
+from billing.origin import Origin
+from billing.sealing import Seal
+from billing.webhooks import Patience, signed_headers
+from workflows import outgoing
+from workflows.outgoing import Outcome, Policy
+
+AT_ONCE = 8
+# A round that goes on for longer hands over to the next, so that its workflow stays in charge.
+ROUND_S = 15.0
+# Whoever has a round and doesn't come back is missed after that.
+MISSED_AFTER = timedelta(seconds=60)
+LOOK_UP_S = 0.25
+# Where so many fail and nothing arrives, the rest waits.
+HOPELESS = 2 * AT_ONCE
+
+_ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
+
+
+class SecretUnreadable(BillingError):
+    """The endpoint's secret was sealed under another SECRET_KEY, or this process has none."""
+
+    code = "failed_precondition"
+    reason = "secret_unreadable"
+    default_message = "this webhook's secret was sealed under another SECRET_KEY: rotate it"
+
+
+@dataclass(frozen=True, slots=True)
+class Round:
+    """What came of a round. `wait`: until there is something to do, None when nobody knows; `is_over`: the endpoint is
+    paused, or gone."""
+
+    arrived: int = 0
+    failed: int = 0
+    wait: timedelta | None = None
+    is_over: bool = False
+
+
+class Delivering:
+    """Safe to use by many threads, each for an endpoint of its own."""
+
+    def __init__(self, engine: Engine, secret_key: str | None, policy: Policy, patience: Patience) -> None:
+        self._engine = engine
+        self._seal = Seal(secret_key) if secret_key else None
+        self._policy = policy
+        self._patience = patience
+
+    def round(
+        self,
+        endpoint_id: UUID,
+        origin: Origin,
+        *,
+        for_s: float = ROUND_S,
+        is_stopping: Callable[[], bool] = lambda: False,
+    ) -> Round:
+        """Sends what is due until nothing is, or `for_s` have passed. `is_stopping` is asked several times a second;
+        then what is under way is left to itself. Raises Unavailable."""
+        target = webhook_queue.target(self._engine, endpoint_id)
+        if target is None or not target.is_active:
+            return Round(is_over=True)
+        if target.rest:
+            return Round(wait=target.rest)
+        webhook_queue.look_again(self._engine, endpoint_id, MISSED_AFTER)
+        under_way = _UnderWay(self, endpoint_id, until_s=time.monotonic() + for_s)
+        try:
+            under_way.run(is_stopping)
+        finally:
+            under_way.let_go()
+        return self._settled(endpoint_id, origin, under_way)
+
+    def _settled(self, endpoint_id: UUID, origin: Origin, under_way: _UnderWay) -> Round:
+        arrived, failed = under_way.arrived, under_way.failed
+        rest = webhook_queue.settle(
+            self._engine,
+            origin,
+            endpoint_id,
+            self._patience,
+            arrived=arrived > 0,
+            failed=failed > 0,
+            rests=under_way.is_hopeless,
+        )
+        target = webhook_queue.target(self._engine, endpoint_id)
+        if target is None or not target.is_active:
+            return Round(arrived, failed, is_over=True)
+        has_more = under_way.has_more and not under_way.is_hopeless
+        return Round(arrived, failed, timedelta(0) if has_more else rest)
+
+    def fill(self, endpoint_id: UUID) -> bool:
+        return webhook_queue.fill(self._engine, endpoint_id, give_up_after=self._patience.give_up_after)
+
+    def due(self, endpoint_id: UUID) -> tuple[Target | None, Sequence[Sequence[Due]]]:
+        return webhook_queue.target(self._engine, endpoint_id), webhook_queue.due(self._engine, endpoint_id)
+
+    def send(self, target: Target, delivery: Due) -> bool:
+        """Whether it arrived; which is stored before anybody knows."""
+        attempt = self._attempt(target, delivery)
+        webhook_queue.record(self._engine, target.endpoint_id, delivery, attempt, self._patience)
+        return attempt.is_delivered
+
+    def _attempt(self, target: Target, delivery: Due) -> Attempt:
+        try:
+            secrets = [self._opened(target.endpoint_id, sealed) for sealed in target.sealed_secrets]
+        except SecretUnreadable as error:
+            return Attempt(is_delivered=False, status=None, latency_ms=0, excerpt="", error=error.reason)
+        body = _ENCODER.encode(delivery.body).encode()
+        headers = signed_headers(delivery.event_id, datetime.now(UTC), body, secrets)
+        outcome = self._post(target.url, body, {"content-type": "application/json", **headers})
+        return Attempt(outcome.delivered, outcome.status, outcome.latency_ms, outcome.excerpt, outcome.error)
+
+    def _post(self, url: str, body: bytes, headers: dict[str, str]) -> Outcome:
+        return outgoing.post(url, body, headers, policy=self._policy)
+
+    def _opened(self, endpoint_id: UUID, sealed: str) -> str:
+        secret = self._seal.open(purpose(endpoint_id), sealed) if self._seal else None
+        if secret is None:
+            raise SecretUnreadable
+        return secret
+
+
+def purpose(endpoint_id: UUID) -> str:
+    """What a secret is sealed for: that of one endpoint opens no other's."""
+    return f"webhook secret {endpoint_id}"
+
+
+class _UnderWay:
+    """One round: which bills' events are being sent now, and what has come of those before."""
+
+    def __init__(self, delivering: Delivering, endpoint_id: UUID, *, until_s: float) -> None:
+        self._delivering = delivering
+        self._endpoint_id = endpoint_id
+        self._until_s = until_s
+        self._pool = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="webhook")
+        self._sent: dict[Future[None], UUID] = {}
+        self._ready: deque[Sequence[Due]] = deque()
+        self._ended = threading.Event()
+        self._counting = threading.Lock()
+        self._look_at_s = 0.0
+        self._target: Target | None = None
+        self.arrived = self.failed = 0
+        self.has_more = True
+
+    @property
+    def is_hopeless(self) -> bool:
+        return self.failed >= HOPELESS and not self.arrived
+
+    def run(self, is_stopping: Callable[[], bool]) -> None:
+        while not is_stopping():
+            if time.monotonic() >= self._until_s or self.is_hopeless:
+                self._ended.set()
+            if not self._ended.is_set():
+                self._begin_some()
+            if not self._sent:
+                return
+            done, _ = wait(self._sent, timeout=LOOK_UP_S, return_when=FIRST_COMPLETED)
+            for future in done:
+                del self._sent[future]
+                future.result()
+        self._ended.set()
+
+    def let_go(self) -> None:
+        """What is still under way ends by itself, after the event that is being sent now."""
+        self._ended.set()
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+    def _begin_some(self) -> None:
+        if not self._ready:
+            self._look()
+        while self._ready and len(self._sent) < AT_ONCE:
+            chain = self._ready.popleft()
+            assert self._target is not None
+            self._sent[self._pool.submit(self._send, self._target, chain)] = chain[0].subject_id
+
+    def _look(self) -> None:
+        """Queues more and reads what is due; not at once again after nothing was, while others are being sent."""
+        if self._sent and time.monotonic() < self._look_at_s:
+            return
+        has_grown = self._delivering.fill(self._endpoint_id)
+        self._target, due = self._delivering.due(self._endpoint_id)
+        if self._target is None or not self._target.is_active:
+            self._ended.set()
+            return
+        busy = set(self._sent.values())
+        self._ready.extend(chain for chain in due if chain[0].subject_id not in busy)
+        # Where nothing is due there may still be more in the log than there was room for.
+        self.has_more = has_grown or bool(due)
+        if not self._ready:
+            self._look_at_s = time.monotonic() + LOOK_UP_S
+
+    def _send(self, target: Target, chain: Sequence[Due]) -> None:
+        for delivery in chain:
+            if self._ended.is_set():
+                return
+            has_arrived = self._delivering.send(target, delivery)
+            with self._counting:
+                self.arrived += has_arrived
+                self.failed += not has_arrived
+            if not has_arrived:
+                return
