@@ -36,6 +36,8 @@ from webapp.pages import (
     shortcuts,
     streams,
     users,
+    webhook_deliveries,
+    webhooks,
     workflows,
 )
 from webapp.pages.blueprint import pages
@@ -75,5 +77,7 @@ __all__ = [
     "shortcuts",
     "streams",
     "users",
+    "webhook_deliveries",
+    "webhooks",
     "workflows",
 ]
