@@ -215,7 +215,7 @@ def test_a_webhook_is_added_with_a_secret_that_is_shown_once(open_as_admin: Open
     page.get_by_label("Address").fill("https://93.184.216.34/hooks")
     page.get_by_role("button", name="Add webhook").click()
 
-    secret = page.get_by_label("Signing secret")
+    secret = page.get_by_role("textbox", name="Signing secret")
     expect(secret).to_have_value(re.compile(r"^whsec_\S{40,}$"))
     copies = page.get_by_role("button", name="Copy", exact=True)
     if script:
