@@ -46,6 +46,7 @@ CONSOLE_STYLES = (
     "palette",
     "identity",
     "shares",
+    "webhooks",
     "widths",
 )
 CONSOLE_SCRIPTS = (

@@ -56,6 +56,10 @@ class Asked:
         keys = () if key is None else ((self.bill_id, self.origin.account_id, key),)
         return keys if draft.reference is None else (*keys, (draft.source, draft.reference))
 
+    @property
+    def has_reference(self) -> bool:
+        return self.draft.reference is not None
+
 
 @dataclass(frozen=True, slots=True)
 class Added:

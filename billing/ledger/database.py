@@ -203,7 +203,9 @@ def in_one_snapshot(
             driver.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
             # The first rows may come late where few are wanted of many.
             for limit in ("statement_timeout", "transaction_timeout"):
-                driver.execute("SELECT set_config(%s, %s, true)", (limit, f"{within_s}s"))
+                # PostgreSQL 16 hasn't the second.
+                known = "WHERE current_setting(%s, true) IS NOT NULL"
+                driver.execute(f"SELECT set_config(%s, %s, true) {known}".encode(), (limit, f"{within_s}s", limit))
             statement, parameters = write(Questions(driver, engine.dialect))
             driver.execute(f"DECLARE rows_wanted NO SCROLL CURSOR FOR {statement}".encode(), parameters, prepare=False)
             cursor = driver.cursor(row_factory=namedtuple_row)

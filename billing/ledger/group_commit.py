@@ -70,11 +70,14 @@ class GroupCommit:
         return _Call(places, waits=False)
 
     def _take(self, candidates: Iterable[_Place]) -> list[_Place]:
-        """No two with one key or reference: the second waits for what becomes of the first."""
+        """No two with one key or reference: the second waits for what becomes of the first. Who waits for a reference
+        that another process is storing keeps nobody waiting who has none."""
         chosen: list[_Place] = []
         keys: set[object] = set()
         for place in candidates:
             its_keys = place.asked.keys
+            if chosen and place.asked.has_reference is not chosen[0].asked.has_reference:
+                continue
             if len(chosen) < MOST_TOGETHER and keys.isdisjoint(its_keys):
                 chosen.append(place)
                 keys.update(its_keys)
@@ -113,6 +116,13 @@ class GroupCommit:
         """Gives everybody an outcome but those whose bills are locked, whom it returns."""
         try:
             outcomes = add_together(self._engine, [place.asked for place in call.places], waits=call.waits)
+        except IdempotencyInProgress:
+            if call.waits or len(call.places) == 1:
+                raise
+            # No bill was waited for, so it was one of the references: each alone, so that the others have theirs.
+            for place in call.places:
+                place.outcome = self._alone(place)
+            return []
         except psycopg.Error:
             # A row that the database refuses takes back all: each alone, under the ids they had.
             for place in call.places:

@@ -100,6 +100,11 @@ SENT = (
         "/settings/api-keys/new",
         all_of(submitted("Create key", {"Name": "probe"}), shown("#shown-key")),
     ),
+    administered(
+        "webhook-secret-shown",
+        "/settings/webhooks/{webhook}",
+        all_of(unfolded("Rotate…"), submitted("Rotate now"), shown("#shown-secret")),
+    ),
     administered("user-password-shown", "/settings/users/new", all_of(_user_added, shown("#shown-password"))),
     administered(
         "user-password-reset",

@@ -11,7 +11,7 @@ from playwright.sync_api import Browser, Page, expect
 from sqlalchemy import Engine, text
 
 from billing.bill import Bill
-from billing.ledger import bills, closing, customers, reads, seller, settings
+from billing.ledger import bills, closing, customers, reads, seller, settings, webhook_endpoints
 from billing.logo import Logo
 from billing.origin import by_the_system
 from billing.settings import DEFAULT_CURRENCIES, Settings
@@ -199,3 +199,39 @@ def test_customers_work_without_script(open_browser: Open, engine: Engine) -> No
     page.get_by_role("button", name="Save").click()
     expect(page.locator("#notices")).to_contain_text("keep the details they were closed with")
     assert reads.customer_by_id(engine, customer.id).email == "mine@plain.example"
+
+
+@pytest.mark.parametrize("script", [True, False], ids=["scripted", "without script"])
+def test_a_webhook_is_added_with_a_secret_that_is_shown_once(open_as_admin: Open, engine: Engine, script: bool) -> None:
+    page = open_as_admin(script=script)
+    page.goto("/settings/webhooks")
+    page.get_by_role("link", name="Add webhook").first.click()
+    page.get_by_label("Address").fill("http://93.184.216.34/hooks")
+    page.get_by_label("Only these:").check()
+    page.get_by_label("bill.closed").check()
+    page.get_by_role("button", name="Add webhook").click()
+    expect(page.get_by_text("Address must begin with https://.")).to_be_visible()
+    expect(page.get_by_label("bill.closed")).to_be_checked()
+    page.get_by_label("Address").fill("https://93.184.216.34/hooks")
+    page.get_by_role("button", name="Add webhook").click()
+
+    secret = page.get_by_role("textbox", name="Signing secret")
+    expect(secret).to_have_value(re.compile(r"^whsec_\S{40,}$"))
+    copies = page.get_by_role("button", name="Copy", exact=True)
+    if script:
+        copies.click()
+        expect(page.get_by_role("button", name=re.compile("Copied|Press Ctrl C"))).to_be_visible()
+    else:
+        expect(copies).to_be_hidden()
+    page.reload()
+    expect(page.get_by_role("heading", name="https://93.184.216.34/hooks")).to_be_visible()
+    expect(secret).to_have_count(0)
+
+    page.get_by_role("button", name="Pause").click()
+    expect(page.get_by_text("Paused: nothing is sent, and nothing is lost.")).to_be_visible()
+    page.get_by_role("button", name="Resume").click()
+    expect(page.get_by_text("Resumed: it goes on from where it stopped.")).to_be_visible()
+    page.get_by_text("Delete…").click()
+    page.get_by_role("button", name="Delete now").click()
+    expect(page.get_by_role("heading", name="No webhooks yet")).to_be_visible()
+    assert webhook_endpoints.every(engine) == []

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 from sqlalchemy import Engine, text
 
@@ -25,16 +25,22 @@ from billing.ledger import (
     rollups,
     sealing,
     seller,
+    webhook_endpoints,
+    webhook_queue,
 )
 from billing.ledger.consistency import OF_WORKFLOWS, Difference, Kind
 from billing.ledger.database import transaction
-from billing.origin import BILLING_ACCOUNT, Actor, ActorKind, Origin
+from billing.ledger.webhook_queue import Attempt
+from billing.origin import BILLING_ACCOUNT, Actor, ActorKind, Origin, by_the_system
 from billing.period import Period
+from billing.sealing import Seal
 from billing.settings import DEFAULT_CURRENCIES
+from billing.webhooks import Patience, new_secret
 from tests.support import rates_history
 from webapp.customer.tokens import token_of
 from webapp.identity import api_keys
 from webapp.identity.roles import Role
+from workflows.delivering import purpose
 
 ROWS = 10_000
 BATCH = 1_000
@@ -68,7 +74,9 @@ def build(engine: Engine, *, secret_key: str, rows: int = ROWS) -> dict[str, str
     seller.change(engine, _integrator(), seller.parse("Pave Billing Ltd", "1 Ledger Lane\n0102 Tbilisi", "GE123456789"))
     unbilled = _customer(engine, "nobody-billed", "Never Billed Ltd")
     made = _bills(engine)
+    told = _webhooks(engine, secret_key)
     item = _fill(engine, made)
+    _send(engine, UUID(told["webhook"]))
     _rates(engine)
     _crowd(engine, rows)
     while rollups.follow(engine):
@@ -82,6 +90,7 @@ def build(engine: Engine, *, secret_key: str, rows: int = ROWS) -> dict[str, str
         **{name: str(bill.id) for name, bill in made.items()},
         **{f"{name}_share": _share(engine, bill, secret_key) for name, bill in made.items()},
         **_api_keys(engine),
+        **told,
         "finding": _findings(engine, made),
         "item": str(item.id),
         "customer": str(made["accruing"].customer.id),
@@ -172,6 +181,34 @@ def _api_keys(engine: Engine) -> dict[str, str]:
     used, revoked = (key.id for key in api_keys.every(engine))
     api_keys.revoke(engine, revoked)
     return {"api_key": str(used), "revoked_api_key": str(revoked)}
+
+
+def _webhooks(engine: Engine, secret_key: str) -> dict[str, str]:
+    """One that is told of what follows, and one at which nothing arrived for long."""
+    urls = ("https://receiver.example/hooks/pave-billing", f"https://{'long-name.' * 20}example/{'a' * 300}")
+    used, paused = (
+        webhook_endpoints.create(
+            engine, _integrator(), url, types, lambda id_: Seal(secret_key).close(purpose(id_), new_secret())
+        )[0].id
+        for url, types in zip(urls, (None, ("bill.created", "bill.closed")), strict=True)
+    )
+    with transaction(engine) as connection:
+        webhook_endpoints.paused(
+            connection, by_the_system("test"), webhook_endpoints.locked(connection, paused), webhook_endpoints.FAILING
+        )
+    return {"webhook": str(used), "paused_webhook": str(paused)}
+
+
+def _send(engine: Engine, endpoint_id: UUID) -> None:
+    """Some arrived, one is refused over and over."""
+    patience = Patience(first=timedelta(0))
+    webhook_queue.fill(engine, endpoint_id, give_up_after=patience.give_up_after)
+    for chain in webhook_queue.due(engine, endpoint_id):
+        for n, delivery in enumerate(chain[:5]):
+            answers = [(204, "", None)] if n < 4 else [(None, "", "timeout"), (500, LONG_NAME * 9, None)]
+            for status, excerpt, error in answers:
+                attempt = Attempt(status == 204, status, 12 * (n + 1), excerpt[:1024], error)
+                webhook_queue.record(engine, endpoint_id, delivery, attempt, patience)
 
 
 def _findings(engine: Engine, made: Mapping[str, Bill]) -> str:

@@ -103,7 +103,7 @@ def status_in(text: str) -> BillStatus:
 
 
 @api.post("/bills/<bill_id>/period")
-@allow(Scope.BILLS_WRITE)
+@allow(Scope.BILLS_CLOSE)
 def change_period(bill_id: str) -> Response:
     id_ = bill_id_in(bill_id)
     currency = wanted_currency(system(), id_)

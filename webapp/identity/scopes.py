@@ -27,8 +27,8 @@ class Scope(StrEnum):
 # In the words of the page on which they are chosen.
 MEANING: Mapping[Scope, str] = {
     Scope.BILLS_READ: "Read bills and their line items",
-    Scope.BILLS_WRITE: "Open bills and move the end of their period",
-    Scope.BILLS_CLOSE: "Close bills",
+    Scope.BILLS_WRITE: "Open bills",
+    Scope.BILLS_CLOSE: "Close bills and move the end of their period",
     Scope.ITEMS_WRITE: "Add line items and take them back",
     Scope.CUSTOMERS_READ: "Read customers, with names and addresses",
     Scope.CUSTOMERS_WRITE: "Register and edit customers",

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from itertools import chain
 from uuid import UUID
 
 from flask import Response, request
@@ -19,6 +18,7 @@ from billing.ledger.audit_log import EventNotFound, LogFilter, Place
 from billing.ledger.events import Event
 from billing.ledger.sealing import Standing
 from webapp import audit_lines, csv_text
+from webapp.exports.streaming import Chunks, streamed
 from webapp.identity.access import allow
 from webapp.identity.roles import Role
 from webapp.pages.addresses import address
@@ -138,14 +138,15 @@ def export_audit_ndjson() -> Response:
 
 
 def _export(lines: Callable[[audit_lines.Batches], Iterator[str]], mimetype: str, ending: str) -> Response:
-    """All that is filtered, sent while it is being read. Raises InvalidArgument for a filter that can't be right."""
-    batches = audit_log.in_batches(system().engine, _wanted(_filters_in(request.args)))
-    # The first is read before the answer begins: a database out of reach is a page that says so.
-    first = next(batches, [])
-    response = Response(lines(chain([first], batches)), mimetype=mimetype)
+    """All that is filtered, sent while it is being read. Raises InvalidArgument for a filter that can't be right, and
+    TooManyExports."""
+    engine, wanted = system().engine, _wanted(_filters_in(request.args))
+
+    def chunks() -> Chunks:
+        yield from lines(audit_log.in_batches(engine, wanted))
+
     name = f"audit-log-{datetime.now(UTC).date().isoformat()}.{ending}"
-    response.headers["Content-Disposition"] = f'attachment; filename="{name}"'
-    return response
+    return streamed(chunks, mimetype=mimetype, file_name=name)
 
 
 def _filters_in(arguments: Mapping[str, str]) -> dict[str, str]:

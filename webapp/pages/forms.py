@@ -29,6 +29,7 @@ LABELS = {
     "unit_price": "unit price",
     "billing_address": "billing address",
     "email": "e-mail",
+    "url": "address",
 }
 SENT_BEFORE = (
     "This form was stored before with other values; what is stored is on the page. "

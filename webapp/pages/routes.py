@@ -37,6 +37,8 @@ from webapp.pages import (
     shortcuts,
     streams,
     users,
+    webhook_deliveries,
+    webhooks,
     workflows,
 )
 from webapp.pages.blueprint import pages
@@ -77,5 +79,7 @@ __all__ = [
     "shortcuts",
     "streams",
     "users",
+    "webhook_deliveries",
+    "webhooks",
     "workflows",
 ]

@@ -29,6 +29,7 @@ TABS = (
     Tab("pages.show_currencies", "Currencies", Role.VIEWER),
     Tab("pages.list_users", "Users", Role.ADMIN),
     Tab("pages.list_api_keys", "API keys", Role.ADMIN),
+    Tab("pages.list_webhooks", "Webhooks", Role.ADMIN),
     Tab("pages.show_audit_log", "Audit log", Role.ADMIN),
     Tab("pages.show_account", "Your account", Role.VIEWER),
 )
