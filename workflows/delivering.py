@@ -12,6 +12,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
@@ -121,7 +122,7 @@ class Delivering:
 
     def _attempt(self, target: Target, delivery: Due) -> Attempt:
         try:
-            secrets = [self._opened(target.endpoint_id, sealed) for sealed in target.sealed_secrets]
+            secrets = self._secrets(target)
         except SecretUnreadable as error:
             return Attempt(is_delivered=False, status=None, latency_ms=0, excerpt="", error=error.reason)
         body = _ENCODER.encode(delivery.body).encode()
@@ -131,6 +132,15 @@ class Delivering:
 
     def _post(self, url: str, body: bytes, headers: dict[str, str]) -> Outcome:
         return outgoing.post(url, body, headers, policy=self._policy)
+
+    def _secrets(self, target: Target) -> list[str]:
+        """The one in use, and the one before if it can be opened. Raises SecretUnreadable."""
+        current, *before = target.sealed_secrets
+        secrets = [self._opened(target.endpoint_id, current)]
+        for sealed in before:
+            with suppress(SecretUnreadable):
+                secrets.append(self._opened(target.endpoint_id, sealed))
+        return secrets
 
     def _opened(self, endpoint_id: UUID, sealed: str) -> str:
         secret = self._seal.open(purpose(endpoint_id), sealed) if self._seal else None

@@ -152,7 +152,11 @@ def _connected(receiver: Receiver, policy: Policy, clock: _Clock) -> socket.sock
     addresses = addresses_of(receiver, policy, within_s=clock.left_s())[:_MOST_ADDRESSES]
     late = False
     for tried, address in enumerate(addresses):
-        connected = socket.socket(socket.AF_INET6 if address.version == 6 else socket.AF_INET)
+        try:
+            # A machine may have no IPv6 at all.
+            connected = socket.socket(socket.AF_INET6 if address.version == 6 else socket.AF_INET)
+        except OSError:
+            continue
         try:
             connected.settimeout(clock.left_s() / (len(addresses) - tried))
             connected.connect((str(address), receiver.port))

@@ -173,7 +173,7 @@ def edit(
         data: dict[str, Any] = {"fields": sorted(changed)}
         if "url" in changed:
             data["host"] = host_of(str(changed["url"]))
-            changed |= _afresh(connection, row)
+            changed |= _afresh(connection, row, paused_for=timedelta(0))
         return _write(connection, origin, row, "webhook_endpoint.updated", data, **changed)
 
 
@@ -195,7 +195,8 @@ def resume(engine: Engine, origin: Origin, endpoint_id: UUID) -> WebhookEndpoint
         row = locked(connection, endpoint_id)
         if row.status == "active":
             return endpoint_of(row)
-        values = {"status": "active", "paused_reason": None, "paused_at": None, **_afresh(connection, row)}
+        afresh = _afresh(connection, row, paused_for=now(connection) - row.paused_at)
+        values = {"status": "active", "paused_reason": None, "paused_at": None, **afresh}
         return _write(connection, origin, row, "webhook_endpoint.resumed", **values)
 
 
@@ -242,7 +243,7 @@ def locked(connection: Connection, endpoint_id: UUID) -> Row:
     return row
 
 
-def _afresh(connection: Connection, row: Row) -> dict[str, Any]:
+def _afresh(connection: Connection, row: Row, *, paused_for: timedelta) -> dict[str, Any]:
     """All that is queued is tried at once, and given up later by as long as the endpoint was paused."""
     instant = now(connection)
     connection.execute(
@@ -251,7 +252,7 @@ def _afresh(connection: Connection, row: Row) -> dict[str, Any]:
         .values(
             tries=0,
             next_attempt_at=instant,
-            give_up_at=_DELIVERIES.c.give_up_at + (instant - (row.paused_at or instant)),
+            give_up_at=_DELIVERIES.c.give_up_at + paused_for,
         )
     )
     return {"failing_since": None, "rests_until": None, "due_at": instant - LONG_DUE}

@@ -53,7 +53,7 @@ GUARDS = (
     ),
     Guard(
         "a revoked key that a process remembers adds nothing",
-        "migrations/versions/0008_adding_together_functions.sql",
+        "migrations/versions/0013_line_item_references_functions.sql",
         "PERFORM FROM api_keys WHERE id = p_api_keys[1] AND revoked_at IS NULL;",
         "PERFORM FROM api_keys WHERE id = p_api_keys[1];",
         _T + "identity/test_api_keys.py::TestAKeyRevokedAMomentAgo::test_adds_nothing",

@@ -158,6 +158,23 @@ def test_after_three_days_it_is_given_up_and_the_later_ones_go_on(
     ]
 
 
+def test_one_that_waited_for_it_has_three_days_of_its_own(
+    engine: Engine, origin: Origin, open_bill: OpenBill, receiver: WebhookReceiver, endpoint: WebhookEndpoint
+) -> None:
+    bill = open_bill()
+    added(engine, origin, bill.id, 2)
+    receiver.answer = lambda received: 200 if received.id == event_id(bill.id, 1) else 500
+    by = delivering(engine, Patience(first=timedelta(minutes=1), pause_after=timedelta(days=9)))
+    by.round(endpoint.id, origin)
+    later(engine, timedelta(days=3, hours=1))
+    by.round(endpoint.id, origin)
+    by.round(endpoint.id, origin)
+
+    found = {one.event_id: one for one in webhook_log.deliveries(engine, endpoint.id, limit=9)}
+    assert (found[event_id(bill.id, 2)].status, found[event_id(bill.id, 2)].attempts) == ("failed", 2)
+    assert (found[event_id(bill.id, 3)].status, found[event_id(bill.id, 3)].attempts) == ("pending", 1)
+
+
 def test_one_at_which_nothing_arrives_rests_longer_and_longer_and_is_paused_after_a_day(
     engine: Engine, origin: Origin, open_bill: OpenBill, receiver: WebhookReceiver, endpoint: WebhookEndpoint
 ) -> None:
@@ -267,7 +284,23 @@ def test_a_secret_sealed_under_another_key_is_a_failure_that_says_so(
     assert {made.error for one in webhook_log.deliveries(engine, endpoint.id, limit=9) for made in one.made} == {
         "secret_unreadable"
     }
+
+    webhook_endpoints.rotate(engine, origin, endpoint.id, sealed(new := new_secret()))
+    later(engine, timedelta(hours=1))
+    rounds(delivering(engine), endpoint, origin)
+    Webhook(new).verify(receiver.received[-1].body, receiver.received[-1].headers)
     webhook_endpoints.remove(engine, origin, endpoint.id)
+
+
+def test_what_is_due_is_found_by_reading_each_that_waits_once(
+    engine: Engine, origin: Origin, open_bill: OpenBill, endpoint: WebhookEndpoint
+) -> None:
+    """Also by statistics of an hour in which hardly anything waited."""
+    with engine.begin() as connection:
+        statement = f"EXPLAIN {webhook_queue._HEADS}"
+        plan = "\n".join(connection.execute(text(statement), {"id": endpoint.id}).scalars())
+    assert plan.count(" on webhook_deliveries") == 1
+    assert "Join" not in plan
 
 
 def test_one_event_or_those_since_an_instant_are_sent_again(

@@ -22,7 +22,7 @@ from tests.support.webhooks import delivering
 from webapp.config import Config
 from workflows.delivering import purpose
 
-URL = "http://127.0.0.1:9/hooks?token=a-password"
+URL = "http://127.0.0.1:9009/hooks?token=a-password"
 PATH = "/webhook-endpoints"
 
 
@@ -101,7 +101,7 @@ def test_outside_development_no_plain_http_and_no_own_machine(strict: FlaskClien
     answer = Api(strict, admin.key).post(PATH, {"url": URL})
     assert (answer.status_code, answer.json["details"]["field"]) == (400, "url")
     made = created(admin)
-    answer = Api(strict, admin.key).patch(f"{PATH}/{made['id']}", {"url": "http://127.0.0.1:8/"})
+    answer = Api(strict, admin.key).patch(f"{PATH}/{made['id']}", {"url": "http://127.0.0.1:8008/"})
     assert (answer.status_code, answer.json["details"]["field"]) == (400, "url")
 
 
@@ -134,8 +134,8 @@ def test_it_is_changed_paused_resumed_rotated_and_deleted_each_with_its_event(ad
     one = f"{PATH}/{made['id']}"
     assert made["types"] == ["bill.created", "bill.closed"]
 
-    edited = admin.patch(one, {"url": "http://127.0.0.1:8/other", "types": None, "expected_version": 1}).json["data"]
-    assert (edited["url"], edited["types"], edited["version"]) == ("http://127.0.0.1:8/other", None, 2)
+    edited = admin.patch(one, {"url": "http://127.0.0.1:8008/other", "types": None, "expected_version": 1}).json["data"]
+    assert (edited["url"], edited["types"], edited["version"]) == ("http://127.0.0.1:8008/other", None, 2)
     assert admin.patch(one, {"types": ["bill.closed"], "expected_version": 1}).json["details"]["reason"] == (
         "version_conflict"
     )
