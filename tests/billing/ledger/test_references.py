@@ -333,3 +333,33 @@ def test_whatever_comes_by_whatever_way_each_reference_is_charged_as_it_first_ca
 
 def lines(engine: Engine, bill: Bill) -> list[LineItem]:
     return reads.items_after(engine, bill.id, position=0, limit=1_000)
+
+
+def test_who_waits_for_a_reference_refuses_nobody_else(engine: Engine, origin: Origin, open_of: OpenOf) -> None:
+    """Somebody's call stopped before it committed: only who wants that very reference is told to try again."""
+    customer, other = f"customer-{uuid4().hex}", f"customer-{uuid4().hex}"
+    stopped_on, wanted_on = open_of(customer), open_of(customer)
+    others = [open_of(other) for _ in range(12)]
+    keyless = replace(origin, idempotency_key=None)
+    group = GroupCommit(engine)
+
+    def add(bill: Bill, wanted: LineItemDraft) -> str:
+        try:
+            group.add(keyless, bill.id, wanted)
+        except BillingError as refusal:
+            return refusal.reason
+        return "added"
+
+    asked_for = [(bill, draft("Of somebody else")) for bill in others[:6]]
+    asked_for += [(bill, referenced(f"order-{n}")) for n, bill in enumerate(others[6:])]
+    asked_for.insert(3, (wanted_on, referenced("stopped")))
+    with engine.connect() as stopped:
+        line_items.accept(
+            line_items.within(stopped), keyless, stopped_on.id, [line_items.entry(referenced("stopped"), None)]
+        )
+        with ThreadPoolExecutor(len(asked_for)) as pool:
+            outcomes = list(pool.map(lambda one: add(*one), asked_for))
+        stopped.rollback()
+
+    assert outcomes.pop(3) == "idempotency_in_progress"
+    assert outcomes == ["added"] * 12

@@ -8,7 +8,7 @@ from sqlalchemy import Engine, text
 from sqlalchemy.exc import IntegrityError
 
 from billing.errors import InvalidArgument
-from tests.support.api import HUNG, Api
+from tests.support.api import HUNG, Api, in_days
 from webapp.identity import api_keys, scopes
 from webapp.identity.roles import Role
 from webapp.identity.scopes import MEANING, OF_ROLE, Scope
@@ -22,6 +22,10 @@ def test_a_key_that_may_accrue_cant_close(engine: Engine, client: FlaskClient):
     opener = Api(client, api_keys.create(engine, name="opener", role=Role.OPERATOR))
     bill_id = opener.opened()
     meter = key_with(engine, client, Scope.ITEMS_WRITE)
+    biller = key_with(engine, client, Scope.BILLS_WRITE, Scope.ITEMS_WRITE, name="biller")
+    # An end that is brought forward by a month is a close.
+    sooner = {"period_end": in_days(1)}
+    assert biller.post(f"/bills/{bill_id}/period", sooner).json["details"]["reason"] == "scope_missing"
 
     assert meter.post(f"/bills/{bill_id}/line-items", HUNG).status_code == 200
     assert meter.post(f"/bills/{bill_id}/line-items/batch", {"line_items": [HUNG]}).status_code == 200
