@@ -10,7 +10,9 @@ from click.testing import CliRunner
 
 from bench.capacity import (
     BUSY,
+    ENDED_AT_ONCE,
     ENDED_PER_S,
+    ENDED_PER_S_AT_MOST,
     NEWS_PER_S,
     POOL_SIZE,
     TIMERS_SPREAD_S,
@@ -101,7 +103,7 @@ def second_by_second(left: float) -> float:
 
 def test_what_is_counted_with_is_what_the_code_has() -> None:
     assert TIMERS_SPREAD_S == messages.TIMERS_SPREAD_S
-    assert ENDED_PER_S == catching_up.ENDINGS_PER_S
+    assert (ENDED_AT_ONCE, ENDED_PER_S_AT_MOST) == (catching_up.ENDINGS_AT_ONCE, catching_up.ENDINGS_PER_S)
     assert NEWS_PER_S == news.SIGNALS_PER_S
     assert POOL_SIZE == database.POOL_SIZE
 

@@ -234,7 +234,7 @@ class TestAKeyIsShownOnce:
         expect(administrator.get_by_role("heading", name=made)).to_be_visible()
         expect(administrator.locator("#shown-key")).to_have_count(0)
         administrator.go_back()
-        expect(administrator.get_by_label("Name")).to_be_visible()
+        expect(administrator.get_by_label("Name", exact=True)).to_be_visible()
         assert self.keys_named(engine, made) == 1
 
 
