@@ -54,8 +54,8 @@ ACTIONS_PER_BILL = 1 + 2 + 1 + 1
 ACTIONS_PER_NEWS = 2
 # Of those, what falls to a bill's end: the news, and the search attributes.
 ACTIONS_AT_ITS_END = 2
-# Workflows of closed bills that a worker lets end (docs/decisions/0016-month-end-and-start.md): so many at once and in a
-# second at most. What one takes is assumed: some calls to a Temporal that is a network away.
+# Workflows of closed bills that a worker lets end (docs/decisions/0016-month-end-and-start.md): so many at once, and in
+# a second at most. What one takes is assumed: some calls to a Temporal that is a network away.
 ENDED_AT_ONCE, ENDED_PER_S_AT_MOST, ENDED_AFTER_S = 4, 60, 0.1
 ENDED_PER_S = min(ENDED_PER_S_AT_MOST, round(ENDED_AT_ONCE / ENDED_AFTER_S))
 # Over which the timers of bills of one end are spread: the net below the sweep (workflows/messages.py).
