@@ -8,15 +8,16 @@ these may be refused. Machines don't see each other's counts: a key has its limi
 from __future__ import annotations
 
 import mmap
-import struct
 from collections.abc import Iterator
 
 # Keys in one window; where so many are used that one finds no room, it isn't limited.
 KEYS = 2_048
 # Where in a row a key is looked for.
 PLACES = 8
-# The key, the window, how many: each a machine word, so that none is ever read half written.
-_COUNT = struct.Struct("@QQQ")
+# How many in the window, which window, whose. Machine words, each written at once: `struct` would clear all of them
+# first, and another process find nobody there.
+COUNT, WINDOW, KEY, WORDS = 0, 1, 2, 3
+WORD = 8
 
 
 class Counts:
@@ -24,7 +25,7 @@ class Counts:
 
     def __init__(self, rows: int = 1) -> None:
         self._rows = rows
-        self._memory = mmap.mmap(-1, rows * KEYS * _COUNT.size)
+        self._words = memoryview(mmap.mmap(-1, rows * KEYS * WORDS * WORD)).cast("Q")
 
     def __len__(self) -> int:
         return self._rows
@@ -32,33 +33,37 @@ class Counts:
     def add(self, row: int, key: int, window: int) -> int | None:
         """Counts one in this row, and how many are in it now; None when there is no room.
 
-        One thread of one process at a time.
+        One thread of one process at a time, under a lock: giving it back is what makes others see the count before
+        theirs are read.
         """
         room = None
-        for offset in _places(row, key):
-            held, its_window, count = _COUNT.unpack_from(self._memory, offset)
+        for at in _places(row, key):
+            held, its_window = self._words[at + KEY], self._words[at + WINDOW]
             if held == key:
-                count = count + 1 if its_window == window else 1
-                _COUNT.pack_into(self._memory, offset, key, window, count)
-                return count
+                count = self._words[at + COUNT] + 1 if its_window == window else 1
+                return self._write(at, key, window, count)
             if room is None and its_window < window:
-                room = offset
+                room = at
             if not held:
                 break
-        if room is None:
-            return None
-        _COUNT.pack_into(self._memory, room, key, window, 1)
-        return 1
+        return None if room is None else self._write(room, key, window, 1)
 
     def elsewhere(self, row: int, key: int, window: int) -> int:
         """How many the other rows have."""
         return sum(self._count(other, key, window) for other in range(self._rows) if other != row)
 
+    def _write(self, at: int, key: int, window: int, count: int) -> int:
+        """Whoever reads in between finds the count of no key or of a window that is over."""
+        self._words[at + COUNT] = count
+        self._words[at + WINDOW] = window
+        self._words[at + KEY] = key
+        return count
+
     def _count(self, row: int, key: int, window: int) -> int:
-        for offset in _places(row, key):
-            held, its_window, count = _COUNT.unpack_from(self._memory, offset)
+        for at in _places(row, key):
+            held = self._words[at + KEY]
             if held == key:
-                return int(count) if its_window == window else 0
+                return self._words[at + COUNT] if self._words[at + WINDOW] == window else 0
             if not held:  # nothing was ever put beyond
                 return 0
         return 0
@@ -66,4 +71,4 @@ class Counts:
 
 def _places(row: int, key: int) -> Iterator[int]:
     first = row * KEYS
-    return ((first + (key + place) % KEYS) * _COUNT.size for place in range(PLACES))
+    return ((first + (key + place) % KEYS) * WORDS for place in range(PLACES))
