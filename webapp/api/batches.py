@@ -28,16 +28,21 @@ from webapp import commands, offered, queries
 from webapp.api import render
 from webapp.api.bill_answer import bill_answer, bill_id_in, wanted_currency
 from webapp.api.blueprint import api
-from webapp.api.body import LONGEST_BATCH, json_object, refuse_unknown
+from webapp.api.body import json_object, refuse_unknown
+from webapp.api.contract import fields
+from webapp.api.contract.answers import BILL, OUTCOME, Answer, data
+from webapp.api.contract.fields import LONGEST_BATCH, Body
+from webapp.api.contract.operation import operation
+from webapp.api.contract.schemas import array
 from webapp.api.errors import described
 from webapp.api.negotiation import checked_key, idempotency_key
-from webapp.drafts import FIELDS, parse_draft
+from webapp.drafts import parse_draft
 from webapp.identity.access import allow
 from webapp.identity.caller import origin
 from webapp.identity.roles import Role
 from webapp.system import System, system
 
-_ROW_FIELDS = (*FIELDS, "key")
+_ROW_FIELDS = frozenset(field.name for field in fields.ROW)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,10 +56,22 @@ class Row:
 
 @api.post("/bills/<bill_id>/line-items/batch")
 @allow(Role.OPERATOR)
+@operation(
+    "Add many line items",
+    query=(fields.SHOWN_IN,),
+    body=Body((fields.ROWS,), longest=LONGEST_BATCH),
+    answers={200: Answer("The bill, and an outcome for each row.", data(BILL, outcomes=array(OUTCOME)))},
+    is_idempotent=True,
+    refusals=fields.TAKES_NO_CHANGES,
+)
 def add_batch(bill_id: str) -> Response:
+    """Up to 1,000 in one call. Good rows count whatever the others are.
+
+    Each row may have a key of its own; a repeat of the call with its Idempotency-Key repeats all outcomes.
+    """
     id_ = bill_id_in(bill_id)
     currency = wanted_currency(system(), id_)
-    given = _given_rows(json_object(("line_items",), limit=LONGEST_BATCH).get("line_items"))
+    given = _given_rows(json_object().get("line_items"))
     offered_codes = system().configured_currencies
     rows = [_parse_row(row, offered_codes) for row in given]
     bill, outcomes, replayed = _add(system(), id_, _without_withdrawn(system(), id_, rows))

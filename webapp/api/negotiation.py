@@ -7,9 +7,11 @@ import re
 from flask import Blueprint, request
 
 from billing.errors import InvalidArgument
+from webapp.api.contract.fields import LONGEST_KEY
+from webapp.api.contract.operation import of_this_request
 from webapp.api.errors import NotAcceptable, UnsupportedMediaType
 
-_PRINTABLE_KEY = re.compile(r"[\x20-\x7e]{1,255}", re.ASCII)
+_PRINTABLE_KEY = re.compile(rf"[\x20-\x7e]{{1,{LONGEST_KEY}}}", re.ASCII)
 
 
 def register(api: Blueprint) -> None:
@@ -22,6 +24,7 @@ def register(api: Blueprint) -> None:
 
 def idempotency_key() -> str | None:
     """The key under which this request may be repeated; optional, 1 to 255 printable ASCII characters."""
+    assert of_this_request().is_idempotent, "this call doesn't declare that it can be repeated"
     header = request.headers.get("Idempotency-Key")
     return None if header is None else checked_key(header, "Idempotency-Key")
 
@@ -34,6 +37,7 @@ def checked_key(value: object, field: str) -> str:
 
 def prefers_async() -> bool:
     """RFC 7240's `Prefer: respond-async`."""
+    assert of_this_request().may_respond_async, "this call doesn't declare that it can answer before it is done"
     preferences = request.headers.get("Prefer", "").split(",")
     return any(preference.partition(";")[0].strip().lower() == "respond-async" for preference in preferences)
 
