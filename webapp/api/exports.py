@@ -46,7 +46,8 @@ def _file(columns: Row, line: Schema) -> Answer:
     """As CSV with a heading, or NDJSON."""
     heading = text("A heading, and rows.", examples=[csv_text.csv_lines([columns])])
     headers = {"Content-Disposition": text("A name for the file.")}
-    return Answer("All of them.", heading, headers, media=csv_text.MIMETYPE, others={NDJSON: line})
+    meaning = "All of them. Of NDJSON the schema is that of each line."
+    return Answer(meaning, heading, headers, media=csv_text.MIMETYPE, others={NDJSON: line})
 
 
 @dataclass(frozen=True, slots=True)
