@@ -17,6 +17,7 @@ from tests.support.conforming import errors_of, the_document
 from webapp.api import line_items, render
 from webapp.api.contract import document, operation
 from webapp.api.contract.operation import OperationUndeclared
+from webapp.identity import access
 
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 
@@ -83,6 +84,16 @@ class TestWhatItHolds:
             assert declared["responses"].keys() >= {"400", "401", "403", "406", "429", "500", "503"}
             assert "Retry-After" in declared["responses"]["429"]["headers"]
             assert all("X-Request-Id" in answer["headers"] for answer in declared["responses"].values())
+
+    def test_every_call_names_the_scope_that_it_needs(self, app: Flask):
+        for rule in operation.rules(app):
+            for declared in the_document(app)["paths"][document.path_of(rule)].values():
+                if declared["operationId"] == rule.endpoint.rpartition(".")[2]:
+                    scope = str(access.declared(app, rule.endpoint))
+                    assert declared["security"] == [{"apiKey": [scope]}]
+                    assert f"`{scope}`" in declared["description"]
+                    for_bound = "Not for keys that are bound" not in declared["description"]
+                    assert for_bound == access.takes_bound_keys(app, rule.endpoint)
 
     def test_calls_that_can_be_repeated_say_so(self, app: Flask):
         for declared in operations(app):
