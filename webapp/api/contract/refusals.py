@@ -33,6 +33,7 @@ SAMPLE_REQUEST_ID = "0199d3a1-7f20-7c31-9d5e-3f1f6f0f6a11"
 _OF_EVERY_CALL: tuple[Refusal, ...] = (
     InvalidArgument("unknown query parameter", reason="unknown_parameter", field="colour"),
     InvalidArgument("the query string could not be read", reason="malformed_query"),
+    errors.MalformedRequest("the request could not be read"),
     NotAcceptable,
     errors.ResourceExhausted,
     errors.Unavailable,
