@@ -131,6 +131,13 @@ def test_the_whole_life_of_a_bill(api: Generated):
     types = [event.type_ for event in api.call("events", "list_events", bill.id).data]
     assert (types[0], types[-1]) == ("bill.created", "bill.closed")
 
+    explained = api.call("explanations", "explain_bill", bill.id).data
+    assert (explained.subtotals["USD"].payable, len(explained.line_items)) == ("3.02", 4)
+    lines = api.call("exports", "export_line_items", bill_id=bill.id).splitlines()
+    assert [line.partition(",")[0] for line in lines[1:]] == [str(bill.id)] * 4
+    fed = api.call("feed", "list_all_events", type_="bill.closed", limit=100)
+    assert str(bill.id) in {event.subject.id for event in fed.data}
+
 
 def when(read: Callable[[], Any], is_so: Callable[[Any], bool], *, within_s: float = 60) -> Any:
     """What is read, as soon as it is so."""
