@@ -19,8 +19,10 @@ from billing.ledger.base import Base
 from billing.logs import configure as configure_logging
 from webapp import headers, health, logs, metrics, spans, uploads
 from webapp.api.blueprint import PATH
+from webapp.api.contract import operation
 from webapp.api.errors import answer_unroutable
 from webapp.api.recent_items import RecentItems
+from webapp.api.reference import reference
 from webapp.api.routes import api
 from webapp.assets import assets
 from webapp.config import Config
@@ -60,7 +62,8 @@ class PagesSessions(SecureCookieSessionInterface):
 
 
 def create_app(config: Config | None = None) -> Flask:
-    """Connects to nothing; raises SettingsInvalid, or AccessUndeclared for a route that says nothing."""
+    """Connects to nothing; raises SettingsInvalid, or AccessUndeclared and OperationUndeclared for a route that says
+    nothing."""
     config = config or Config.from_environment()
     app = Application(__name__, template_folder=str(PROJECT / "templates"), static_folder=str(PROJECT / "static"))
     app.config.from_mapping(_flask_config(config))
@@ -78,11 +81,13 @@ def create_app(config: Config | None = None) -> Flask:
     _add_layers(app, system)
     app.register_blueprint(health.health)
     app.register_blueprint(api)
+    app.register_blueprint(reference)
     app.register_blueprint(pages)
     app.register_blueprint(customer)
     app.register_blueprint(assets)
     access.public(app.view_functions["static"])
     access.refuse_undeclared(app)
+    operation.refuse_undeclared(app)
     return app
 
 

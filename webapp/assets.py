@@ -67,6 +67,10 @@ CONSOLE_SCRIPTS = (
 # The page that customers see has nothing of the console.
 CUSTOMER_STYLES = ("tokens", "base", "customer")
 
+# The pages that show the API.
+REFERENCE_STYLES = ("tokens", "reference")
+SWAGGER = "templates/swagger"
+
 assets = Blueprint("assets", __name__, url_prefix="/assets")
 
 
@@ -91,6 +95,10 @@ def _files() -> Mapping[str, tuple[Path, ...]]:
         "console.js": tuple(OURS / "scripts" / f"{name}.js" for name in CONSOLE_SCRIPTS),
         "customer.css": tuple(OURS / "styles" / f"{name}.css" for name in CUSTOMER_STYLES),
         "customer.js": (OURS / "scripts" / "news.js", OURS / "scripts" / "customer.js"),
+        "reference.css": tuple(OURS / "styles" / f"{name}.css" for name in REFERENCE_STYLES),
+        "reference.js": (OURS / "scripts" / "reference.js",),
+        "swagger.css": (of_package("flask_openapi3_swagger", f"{SWAGGER}/css/swagger-ui.css"),),
+        "swagger.js": (of_package("flask_openapi3_swagger", f"{SWAGGER}/js/swagger-ui-bundle.js"),),
         "mark.svg": (OURS / "mark.svg",),
         "htmx.js": (of_package("django_htmx", "static/django_htmx/htmx-2.min.js"),),
         font_name(): (SUBSET_FONT if SUBSET_FONT.is_file() else inter(),),

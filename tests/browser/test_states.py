@@ -41,8 +41,12 @@ NO_PAGES = {
     "pages.show_settings",
     "pages.show_totals",
     "pages.stream_changes",
+    "reference.show_document",
     "static",
 }
+
+# Pages that an installed viewer fills, whose weight and colours aren't ours: their templates, and what tests them.
+VIEWERS = {"reference.show_documentation": ("reference/show.html", "test_reference.py")}
 
 TEMPLATES = Path(__file__).resolve().parents[2] / "templates"
 # What templates are made of; nothing is answered with them alone.
@@ -65,14 +69,18 @@ FRAGMENTS = {
 def templates() -> Set[str]:
     """Those that pages are rendered from: no parts, which begin with _ or only frame others."""
     names = {str(file.relative_to(TEMPLATES)) for file in TEMPLATES.rglob("*.html")}
-    return {name for name in names if not name.rpartition("/")[2].startswith("_")} - PARTS
+    return (
+        {name for name in names if not name.rpartition("/")[2].startswith("_")}
+        - PARTS
+        - {file for file, _ in VIEWERS.values()}
+    )
 
 
 def test_every_page_is_among_the_states():
     app = create_app(Config.from_environment({"DATABASE_URL": "postgresql://x@127.0.0.1:1/x", "SECRET_KEY": "x" * 16}))
     shown = {_endpoint(app, state) for state in STATES}
     pages = {rule.endpoint for rule in app.url_map.iter_rules() if "GET" in (rule.methods or ())}
-    left_out = {endpoint for endpoint in pages - NO_PAGES - shown if not endpoint.startswith("api.")}
+    left_out = {endpoint for endpoint in pages - NO_PAGES - VIEWERS.keys() - shown if not endpoint.startswith("api.")}
     assert not left_out, f"tests/browser/states.py has no state of {', '.join(sorted(left_out))}"
 
 

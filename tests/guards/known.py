@@ -375,7 +375,7 @@ GUARDS = (
     Guard(
         "nothing of a bug leaks",
         "webapp/api/errors.py",
-        '"something went wrong on our side", details)',
+        "INTERNAL_MESSAGE, details)",
         "str(error), details)",
         _T + "api/test_errors.py::TestOurFault::test_nothing_of_a_bug_leaks",
     ),

@@ -1,5 +1,5 @@
 """The application on a database of the module's own. Nothing listens where it looks for Temporal, which it can do
-without."""
+without. Every answer of its API is held against what the API says of itself."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from billing.settings import Settings
+from tests.support.conforming import ConformingClient
 from webapp.app import create_app
 from webapp.config import Config
 
@@ -30,6 +31,7 @@ def make_app() -> Iterator[Callable[[Config], Flask]]:
 
         def make(config: Config) -> Flask:
             made = create_app(config)
+            made.test_client_class = ConformingClient
             at_the_end.callback(made.extensions["pave"].close)
             return made
 

@@ -16,12 +16,13 @@ from billing.ledger.line_items import Entry, Outcome
 from billing.origin import ascii_json, fingerprint
 from webapp import offered
 from webapp.api.body import refuse_unknown
+from webapp.api.contract.fields import ROW
 from webapp.api.negotiation import checked_key, idempotency_key
-from webapp.drafts import FIELDS, REFERENCE, parse_draft
+from webapp.drafts import parse_draft
 from webapp.identity.caller import origin
 from webapp.system import System
 
-_FIELDS = (*FIELDS, *REFERENCE, "key")
+_FIELDS = frozenset(field.name for field in ROW)
 
 
 @dataclass(frozen=True, slots=True)

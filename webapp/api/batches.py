@@ -31,13 +31,26 @@ from webapp.api.batch_rows import (
 )
 from webapp.api.bill_answer import bill_answer, bill_id_in, wanted_currency
 from webapp.api.blueprint import api
-from webapp.api.body import LONGEST_BATCH, json_object
+from webapp.api.body import json_object
+from webapp.api.contract import fields
+from webapp.api.contract.answers import BILL, OUTCOME, PREVIEW, Answer
+from webapp.api.contract.fields import LONGEST_BATCH, Body
+from webapp.api.contract.operation import operation
+from webapp.api.contract.schemas import BOOLEAN, array, record
 from webapp.api.errors import described
 from webapp.api.negotiation import idempotency_key
 from webapp.identity.access import allow
 from webapp.identity.caller import origin
 from webapp.identity.scopes import Scope
 from webapp.system import System, system
+
+THE_OUTCOMES = Answer(
+    "The bill, and an outcome for each row.",
+    record(
+        {"data": BILL, "outcomes": array(OUTCOME)},
+        {"dry_run": {**BOOLEAN, "description": "There when nothing was added."}, "preview": PREVIEW},
+    ),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,10 +80,24 @@ class Result:
 
 @api.post("/bills/<bill_id>/line-items/batch")
 @allow(Scope.ITEMS_WRITE)
+@operation(
+    "Add many line items",
+    query=(fields.SHOWN_IN,),
+    body=Body((fields.ROWS, fields.ATOMIC, fields.DRY_RUN), longest=LONGEST_BATCH),
+    answers={200: THE_OUTCOMES},
+    is_idempotent=True,
+    refusals=fields.TAKES_NO_CHANGES,
+)
 def add_batch(bill_id: str) -> Response:
+    """Up to 1,000 in one call. Good rows count whatever the others are, unless it is `atomic`.
+
+    With `dry_run` nothing is added: outcomes and `preview` say what would be.
+
+    Each row may have a key of its own; a repeat of the call with its Idempotency-Key repeats all outcomes.
+    """
     id_ = bill_id_in(bill_id)
     currency = wanted_currency(system(), id_)
-    batch = _batch(system(), id_, json_object(("line_items", "atomic", "dry_run"), limit=LONGEST_BATCH))
+    batch = _batch(system(), id_, json_object())
     result = _add(system(), id_, batch)
     imagined = batch.ids if batch.dry_run else ()
     texts = (_outcome_text(index, one, imagined) for index, one in enumerate(result.outcomes))

@@ -28,7 +28,7 @@ def wanted_currency(system: System, bill_id: UUID) -> str | None:
 
     Raises UnsupportedCurrency.
     """
-    code = parameters("currency").get("currency")
+    code = parameters().get("currency")
     if code is None or code in system.supported_currencies:
         return code
     return queries.wanted_currency(system, queries.bill(system, bill_id), code)

@@ -1,4 +1,5 @@
-"""Request bodies: JSON in UTF-8, read strictly. What could be read in two ways is refused."""
+"""Request bodies: JSON in UTF-8, read strictly: the fields that the call declares, and nothing that could be read in
+two ways."""
 
 from __future__ import annotations
 
@@ -11,28 +12,35 @@ from flask import request
 from werkzeug.exceptions import HTTPException
 
 from billing.errors import InvalidArgument, MalformedRequest
+from webapp.api.contract.fields import Body
+from webapp.api.contract.operation import of_this_request
 from webapp.api.errors import TooLarge
 from webapp.api.negotiation import refuse_other_than_json
 
-LONGEST_BODY = 64 * 1024
-LONGEST_BATCH = 2 * 1024 * 1024
 LONGEST_NUMBER = 100
-HIGHEST_VERSION = 2**63 - 1
 
 
-def json_object(fields: Collection[str], *, limit: int = LONGEST_BODY) -> dict[str, Any]:
-    """The body's object, holding none but these fields; numbers are Decimal, exactly as written."""
-    refuse_other_than_json()
-    return _object(_bytes(limit), fields)
+def json_object() -> dict[str, Any]:
+    """The body's object, holding none but declared fields; numbers are Decimal, exactly as written.
+
+    Where it may be empty, an empty one has no field, whatever it says it is.
+    """
+    declared = _declared()
+    if declared.may_be_empty:
+        body = _bytes(declared.longest)
+        if not body:
+            return {}
+        refuse_other_than_json()
+    else:
+        refuse_other_than_json()
+        body = _bytes(declared.longest)
+    return _object(body, declared.names)
 
 
-def json_object_or_nothing(fields: Collection[str]) -> dict[str, Any]:
-    """As json_object; an empty body, whatever it says it is, has no field."""
-    body = _bytes(LONGEST_BODY)
-    if not body:
-        return {}
-    refuse_other_than_json()
-    return _object(body, fields)
+def _declared() -> Body:
+    declared = of_this_request().body
+    assert declared is not None, "this call declares no body"
+    return declared
 
 
 def refuse_unknown(found: Mapping[str, Any], fields: Collection[str]) -> None:
@@ -41,12 +49,12 @@ def refuse_unknown(found: Mapping[str, Any], fields: Collection[str]) -> None:
             raise InvalidArgument("unknown field", reason="unknown_field", field=name[:100])
 
 
-def expected_version(found: Mapping[str, Any], *, lowest: int = 1) -> int | None:
-    """The version the caller has seen: a whole number, or not there."""
+def expected_version(found: Mapping[str, Any]) -> int | None:
+    """The version the caller has seen: a whole number within the declared bounds, or not there."""
     if "expected_version" not in found:
         return None
-    value = found["expected_version"]
-    if not isinstance(value, Decimal) or not lowest <= value <= HIGHEST_VERSION or value != int(value):
+    value, bounds = found["expected_version"], _declared().schema_of("expected_version")
+    if not isinstance(value, Decimal) or not bounds["minimum"] <= value <= bounds["maximum"] or value != int(value):
         raise InvalidArgument("expected_version must be a whole number", field="expected_version")
     return int(value)
 

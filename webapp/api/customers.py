@@ -8,12 +8,15 @@ from uuid import UUID
 
 from flask import Response
 
-from billing.errors import CustomerNotFound, InvalidArgument
+from billing.errors import AlreadyExists, CustomerNotFound, InvalidArgument
 from billing.ledger.customers import EDITABLE, parse_details, parse_external_id
 from webapp import commands, queries
 from webapp.api import cursors, render
 from webapp.api.blueprint import api
 from webapp.api.body import json_object
+from webapp.api.contract.answers import CUSTOMER, Answer, data, page
+from webapp.api.contract.fields import CUSTOMER_DETAILS, LIMIT, NEW_CUSTOMER_ID, PAGE_CURSOR, SEARCH, Body
+from webapp.api.contract.operation import operation
 from webapp.api.negotiation import idempotency_key
 from webapp.api.parameters import limit, parameters, search
 from webapp.identity.access import allow, open_to_bound_keys
@@ -21,12 +24,22 @@ from webapp.identity.caller import bound_customers, origin
 from webapp.identity.scopes import Scope
 from webapp.system import system
 
+THE_CUSTOMER = Answer("The customer.", data(CUSTOMER))
+
 
 @api.post("/customers")
 @allow(Scope.CUSTOMERS_WRITE)
+@operation(
+    "Register a customer",
+    body=Body((NEW_CUSTOMER_ID, *CUSTOMER_DETAILS)),
+    answers={200: THE_CUSTOMER},
+    is_idempotent=True,
+    refusals=(AlreadyExists("a customer with this id exists", field="id"),),
+)
 def register_customer() -> Response:
+    """A bill for an unknown customer registers it too, by its id alone."""
     parameters()
-    body = json_object(("id", *EDITABLE))
+    body = json_object()
     external_id, details = parse_external_id(body.get("id"), "id"), _details_in(body)
     customer, replayed = commands.register_customer(system(), origin(idempotency_key()), external_id, details)
     return render.answer({"data": render.customer(customer)}, replayed=replayed)
@@ -39,8 +52,12 @@ def _details_in(body: Mapping[str, Any]) -> dict[str, str]:
 @api.get("/customers")
 @allow(Scope.CUSTOMERS_READ)
 @open_to_bound_keys
+@operation(
+    "List customers", query=(SEARCH, LIMIT, PAGE_CURSOR), answers={200: Answer("A page of customers.", page(CUSTOMER))}
+)
 def list_customers() -> Response:
-    asked = parameters("q", "limit", "cursor")
+    """Newest first."""
+    asked = parameters()
     size = limit(asked)
     words = search(asked)
     listing = ("customers", words)
@@ -55,6 +72,7 @@ def list_customers() -> Response:
 
 @api.get("/customers/<any_text:customer_id>")
 @allow(Scope.CUSTOMERS_READ)
+@operation("Read a customer", answers={200: THE_CUSTOMER})
 def show_customer(customer_id: str) -> Response:
     parameters()
     customer = queries.customer(system(), _known_id(customer_id))
@@ -63,10 +81,11 @@ def show_customer(customer_id: str) -> Response:
 
 @api.patch("/customers/<any_text:customer_id>")
 @allow(Scope.CUSTOMERS_WRITE)
+@operation("Edit a customer", body=Body(CUSTOMER_DETAILS), answers={200: THE_CUSTOMER})
 def edit_customer(customer_id: str) -> Response:
     """Changes the fields that are given; closed bills keep what they were closed with."""
     parameters()
-    details = _details_in(json_object(EDITABLE))
+    details = _details_in(json_object())
     customer = commands.edit_customer(system(), origin(), _known_id(customer_id), details)
     return render.answer({"data": render.customer(customer)})
 

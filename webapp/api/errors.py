@@ -77,6 +77,7 @@ STATUS: Mapping[type[BillingError], int] = {
     errors.Unavailable: 503,
 }
 INTERNAL = 500
+INTERNAL_MESSAGE = "something went wrong on our side"
 
 _OF_HTTP: Mapping[int, BillingError] = {
     404: errors.NotFound("there is nothing at this address"),
@@ -159,7 +160,7 @@ def _refused_by_http(error: HTTPException) -> Response:
 def _failed(error: Exception) -> Response:
     logs.fault(error)
     details = {"reason": "internal", "request_id": g.request_id}
-    return _answer(INTERNAL, envelope("internal", "something went wrong on our side", details))
+    return _answer(INTERNAL, envelope("internal", INTERNAL_MESSAGE, details))
 
 
 def _answer(status: int, body: Mapping[str, object]) -> Response:

@@ -7,7 +7,7 @@ sent: the answer is of one instant without anything being held.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from flask import Response
@@ -16,20 +16,24 @@ from billing import money
 from billing.bill import Bill
 from billing.clock import rfc3339
 from billing.ledger import documents, rate_choice
+from billing.ledger.rate_choice import RateChoice
 from billing.money import Payable
 from billing.rates import Conversion, Leg
 from webapp import queries
 from webapp.api import render
 from webapp.api.bill_answer import bill_id_in
 from webapp.api.blueprint import api
+from webapp.api.contract.answers import EXPLANATION, JSON, Answer, data
+from webapp.api.contract.fields import SHOWN_IN
+from webapp.api.contract.operation import operation
 from webapp.api.parameters import parameters
+from webapp.exports.places import TooManyExports
 from webapp.exports.streaming import Chunks, streamed
 from webapp.identity.access import allow
 from webapp.identity.scopes import Scope
 from webapp.queries import ReadBill
 from webapp.system import System, system
 
-JSON = "application/json"
 # So many are answered at once; more are sent while they are read, by who has a place for that.
 MOST_AT_ONCE = 1_000
 LINES_A_CHUNK = 250
@@ -54,12 +58,19 @@ RULES = {
 
 @api.get("/bills/<bill_id>/explain")
 @allow(Scope.BILLS_READ)
+@operation(
+    "Explain a bill's figures",
+    query=(SHOWN_IN,),
+    answers={200: Answer("How every figure came about.", data(EXPLANATION))},
+    refusals=(TooManyExports,),
+)
 def explain_bill(bill_id: str) -> Response:
-    asked = parameters("currency")
+    """All that is needed to compute the bill again, with all of its line items."""
+    asked = parameters()
     bill = queries.bill(system(), bill_id_in(bill_id))
     read = queries.read(system(), bill, queries.wanted_currency(system(), bill, asked.get("currency")))
     # Read before anything is sent: what is refused is answered as such.
-    chunks = _chunks(system(), bill, render.to_json(_explanation(system(), read)))
+    chunks = _chunks(system(), bill, render.to_json(explanation(read, _choice(system(), read), _stale_after(system()))))
     if bill.item_count <= MOST_AT_ONCE:
         return Response("".join(chunks), mimetype=JSON)
     return streamed(lambda: chunks, mimetype=JSON)
@@ -77,7 +88,17 @@ def _chunks(system: System, bill: Bill, explanation: str) -> Chunks:
     yield ",".join(texts) + "]}}\n"
 
 
-def _explanation(system: System, read: ReadBill) -> dict[str, Any]:
+def _choice(system: System, read: ReadBill) -> RateChoice | None:
+    snapshot = read.rates.snapshot
+    return rate_choice.read(system.engine, snapshot.id) if snapshot else None
+
+
+def _stale_after(system: System) -> timedelta:
+    return system.config.settings.rates_stale_after
+
+
+def explanation(read: ReadBill, choice: RateChoice | None, stale_after: timedelta) -> dict[str, Any]:
+    """Without the lines. `choice` is why it was these rates, where there are any."""
     bill = read.bill
     value: dict[str, Any] = {
         "bill_id": str(bill.id),
@@ -87,7 +108,7 @@ def _explanation(system: System, read: ReadBill) -> dict[str, Any]:
         "rules": RULES,
         "subtotals": {payable.currency.code: _payable(payable) for payable in read.payables},
         "cut_off": _cut_off(bill),
-        "rates": _rates(system, read),
+        "rates": _rates(read, choice, stale_after),
         "converted": {conversion.to.code: _conversion(conversion) for conversion in read.conversions},
     }
     if bill.number is not None:
@@ -116,16 +137,15 @@ def _cut_off(bill: Bill) -> dict[str, Any]:
     }
 
 
-def _rates(system: System, read: ReadBill) -> dict[str, Any]:
+def _rates(read: ReadBill, choice: RateChoice | None, stale_after: timedelta) -> dict[str, Any]:
     """The snapshot, when it was the newest one, which is why it was chosen, and those of its rates that were used."""
     rates, snapshot = read.rates, read.rates.snapshot
     value = {**render.rates_in_use(rates), "as_of": rfc3339(rates.as_of)}
-    if snapshot is None:
+    if snapshot is None or choice is None:
         return {**value, "reason": "no snapshot had been accepted"}
-    choice = rate_choice.read(system.engine, snapshot.id)
     return {
         **value,
-        "stale_after_seconds": int(system.config.settings.rates_stale_after.total_seconds()),
+        "stale_after_seconds": int(stale_after.total_seconds()),
         "accepted_at": rfc3339(choice.accepted_at),
         "next_accepted_at": _instant(choice.next_accepted_at),
         "base": snapshot.base,

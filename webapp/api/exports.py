@@ -25,9 +25,13 @@ from webapp.api import render
 from webapp.api.bill_answer import bill_id_in
 from webapp.api.bills import FILTERS, filter_in, status_in
 from webapp.api.blueprint import api
-from webapp.api.negotiation import answers
+from webapp.api.contract import fields
+from webapp.api.contract.answers import EXPORTED_BILL, EXPORTED_EVENT, EXPORTED_LINE_ITEM, Answer
+from webapp.api.contract.operation import operation
+from webapp.api.contract.schemas import Schema, text
 from webapp.api.parameters import parameters
 from webapp.exports import rows
+from webapp.exports.places import TooManyExports
 from webapp.exports.rows import Row
 from webapp.exports.streaming import Chunks, streamed
 from webapp.identity.access import allow
@@ -35,7 +39,15 @@ from webapp.identity.scopes import Scope
 from webapp.system import system
 
 NDJSON = "application/x-ndjson"
-FORMATS = ("csv", "ndjson")
+FORMATS = tuple(fields.FORMAT.schema["enum"])
+
+
+def _file(columns: Row, line: Schema) -> Answer:
+    """As CSV with a heading, or NDJSON."""
+    heading = text("A heading, and rows.", examples=[csv_text.csv_lines([columns])])
+    headers = {"Content-Disposition": text("A name for the file.")}
+    meaning = "All of them. Of NDJSON the schema is that of each line."
+    return Answer(meaning, heading, headers, media=csv_text.MIMETYPE, others={NDJSON: line})
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,20 +62,33 @@ class Kind:
 
 @api.get("/exports/bills")
 @allow(Scope.BILLS_READ)
-@answers(csv_text.MIMETYPE, NDJSON)
+@operation(
+    "Export bills",
+    query=(fields.FORMAT, *FILTERS),
+    answers={200: _file(rows.BILLS, EXPORTED_BILL)},
+    refusals=(TooManyExports,),
+)
 def export_bills() -> Response:
-    """Those that the same filters list, in CSV a row for each currency of theirs."""
-    asked = parameters("format", *FILTERS)
+    """Those that the same filters list, oldest first; in CSV a row for each currency of theirs."""
+    asked = parameters()
     wanted = filter_in(asked)
     return _exported(_BILLS, asked, lambda engine: exports.bills(engine, wanted))
 
 
 @api.get("/exports/line-items")
 @allow(Scope.BILLS_READ)
-@answers(csv_text.MIMETYPE, NDJSON)
+@operation(
+    "Export line items",
+    query=(
+        *(fields.FORMAT, fields.OF_BILL, fields.OF_CUSTOMER, fields.STATUS, fields.OF_CURRENCY),
+        *(fields.FROM_THEN, fields.BEFORE),
+    ),
+    answers={200: _file(rows.LINE_ITEMS, EXPORTED_LINE_ITEM)},
+    refusals=(TooManyExports,),
+)
 def export_line_items() -> Response:
     """`from` and `to` say when they were added."""
-    asked = parameters("format", "bill_id", "customer_id", "status", "currency", "from", "to")
+    asked = parameters()
     begins, ends = _span(asked)
     wanted = LineItemFilter(
         bill_id=bill_id_in(asked["bill_id"]) if "bill_id" in asked else None,
@@ -78,10 +103,15 @@ def export_line_items() -> Response:
 
 @api.get("/exports/events")
 @allow(Scope.EVENTS_READ)
-@answers(csv_text.MIMETYPE, NDJSON)
+@operation(
+    "Export events",
+    query=(fields.FORMAT, fields.OF_BILL, fields.OF_CUSTOMER, fields.FROM_THEN, fields.BEFORE),
+    answers={200: _file(rows.EVENTS, EXPORTED_EVENT)},
+    refusals=(TooManyExports,),
+)
 def export_events() -> Response:
     """Those of bills; `from` and `to` say when they happened."""
-    asked = parameters("format", "bill_id", "customer_id", "from", "to")
+    asked = parameters()
     begins, ends = _span(asked)
     bill_id = bill_id_in(asked["bill_id"]) if "bill_id" in asked else None
     wanted = EventFilter(bill_id, _customer_id(asked), begins, ends)

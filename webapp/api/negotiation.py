@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
-from typing import Any, TypeVar
 
-from flask import Blueprint, current_app, request
+from flask import Blueprint, request
 
 from billing.errors import InvalidArgument
+from webapp.api.contract.fields import LONGEST_KEY
+from webapp.api.contract.operation import of_this_request
 from webapp.api.errors import NotAcceptable, UnsupportedMediaType
 
-View = TypeVar("View", bound=Callable[..., Any])
-
-_OTHER_THAN_JSON = "answers_other_than_json"
-_PRINTABLE_KEY = re.compile(r"[\x20-\x7e]{1,255}", re.ASCII)
+_PRINTABLE_KEY = re.compile(rf"[\x20-\x7e]{{1,{LONGEST_KEY}}}", re.ASCII)
 
 
 def register(api: Blueprint) -> None:
@@ -22,23 +19,15 @@ def register(api: Blueprint) -> None:
     def refuse_unacceptable() -> None:
         accepted = request.headers.get("Accept", "*/*")
         if accepted not in {"*/*", "application/json"} and not request.accept_mimetypes.accept_json:
-            view = current_app.view_functions.get(request.endpoint or "")
-            if not any(kind in request.accept_mimetypes for kind in getattr(view, _OTHER_THAN_JSON, ())):
+            # Refusals are JSON, whatever else the call answers in.
+            media = {kind for answer in of_this_request().answers.values() for kind in answer.contents}
+            if not any(kind in request.accept_mimetypes for kind in media):
                 raise NotAcceptable
-
-
-def answers(*mimetypes: str) -> Callable[[View], View]:
-    """Declares what a route answers in, beside JSON, which refusals always are."""
-
-    def declare(view: View) -> View:
-        setattr(view, _OTHER_THAN_JSON, mimetypes)
-        return view
-
-    return declare
 
 
 def idempotency_key() -> str | None:
     """The key under which this request may be repeated; optional, 1 to 255 printable ASCII characters."""
+    assert of_this_request().is_idempotent, "this call doesn't declare that it can be repeated"
     header = request.headers.get("Idempotency-Key")
     return None if header is None else checked_key(header, "Idempotency-Key")
 
@@ -51,6 +40,7 @@ def checked_key(value: object, field: str) -> str:
 
 def prefers_async() -> bool:
     """RFC 7240's `Prefer: respond-async`."""
+    assert of_this_request().may_respond_async, "this call doesn't declare that it can answer before it is done"
     preferences = request.headers.get("Prefer", "").split(",")
     return any(preference.partition(";")[0].strip().lower() == "respond-async" for preference in preferences)
 

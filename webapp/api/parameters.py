@@ -1,4 +1,4 @@
-"""Query parameters: known ones, each once, each with a value that makes sense."""
+"""Query parameters: those that the call declares, each once, each with a value that makes sense."""
 
 from __future__ import annotations
 
@@ -8,17 +8,15 @@ from flask import request
 
 from billing.errors import InvalidArgument
 from billing.text import parse_text
-
-MOST_IN_A_PAGE = 100
-DEFAULT_PAGE = 50
-HIGHEST_POSITION = 2**63 - 1
-LONGEST_SEARCH = 255
+from webapp.api.contract.fields import AFTER, LIMIT, LONGEST_SEARCH, Field
+from webapp.api.contract.operation import of_this_request
 
 
-def parameters(*known: str) -> dict[str, str]:
+def parameters() -> dict[str, str]:
     """What the address asks for beside its path. Raises InvalidArgument, naming the parameter."""
     if not request.query_string:
         return {}
+    known = of_this_request().parameters
     found: dict[str, str] = {}
     for name, value in _pairs(request.query_string):
         if name not in known:
@@ -30,15 +28,11 @@ def parameters(*known: str) -> dict[str, str]:
 
 
 def limit(found: dict[str, str]) -> int:
-    return _whole(found, "limit", lowest=1, highest=MOST_IN_A_PAGE, default=DEFAULT_PAGE)
+    return whole(found, LIMIT)
 
 
 def after(found: dict[str, str]) -> int:
-    return _whole(found, "after", lowest=0, highest=HIGHEST_POSITION, default=0)
-
-
-def seconds(found: dict[str, str], name: str, most: int) -> int:
-    return _whole(found, name, lowest=0, highest=most, default=0)
+    return whole(found, AFTER)
 
 
 def search(found: dict[str, str]) -> str | None:
@@ -46,10 +40,13 @@ def search(found: dict[str, str]) -> str | None:
     return parse_text(found.get("q"), "q", longest=LONGEST_SEARCH, required=False).strip() or None
 
 
-def _whole(found: dict[str, str], name: str, *, lowest: int, highest: int, default: int) -> int:
+def whole(found: dict[str, str], parameter: Field) -> int:
+    """Within the bounds that the parameter declares."""
+    name, bounds = parameter.name, parameter.schema
+    lowest, highest = bounds["minimum"], bounds["maximum"]
     text = found.get(name)
     if text is None:
-        return default
+        return int(bounds["default"])
     if text.isascii() and text.isdigit() and len(text) < 20 and lowest <= int(text) <= highest:
         return int(text)
     raise InvalidArgument(f"{name} must be a whole number from {lowest} to {highest}", field=name)

@@ -16,6 +16,9 @@ from billing.rates import BASE, RATE_MISSING, RateSnapshot
 from webapp import commands, queries
 from webapp.api import render
 from webapp.api.blueprint import api
+from webapp.api.contract import answers, fields
+from webapp.api.contract.answers import Answer, data
+from webapp.api.contract.operation import operation
 from webapp.api.parameters import parameters
 from webapp.identity.access import allow, open_to_bound_keys
 from webapp.identity.caller import origin
@@ -30,8 +33,10 @@ DIGITS = 12
 @api.get("/rates")
 @allow(Scope.RATES_READ)
 @open_to_bound_keys
+@operation("Read the rates in use", query=(fields.BASE,), answers={200: Answer("The rates.", data(answers.RATES))})
 def show_rates() -> Response:
-    asked = parameters("base")
+    """With their age, and those that await an admin's decision."""
+    asked = parameters()
     base = asked.get("base", BASE)
     rates = queries.current_rates(system())
     _refuse_unknown_base(base, rates.snapshot)
@@ -75,6 +80,7 @@ def _quarantined(pending: Quarantined) -> dict[str, Any]:
 
 @api.post("/rates/<snapshot_id>/accept")
 @allow(Scope.RATES_WRITE)
+@operation("Accept rates in quarantine", answers={200: Answer("They are in use.", data(answers.ACCEPTED_RATES))})
 def accept_rates(snapshot_id: str) -> Response:
     """An admin's word that rates in quarantine are right."""
     parameters()

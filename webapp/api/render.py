@@ -13,6 +13,8 @@ from billing.bill import Bill, Customer, LineItem
 from billing.clock import rfc3339
 from billing.ledger.events import Event
 from billing.ledger.requests import StoredRequest
+from billing.ledger.webhook_endpoints import WebhookEndpoint
+from billing.ledger.webhook_log import Delivery
 from billing.money import Payable
 from billing.rates import Conversion
 from webapp.api.errors import envelope
@@ -182,3 +184,44 @@ def event(event: Event) -> str:
             "data": dict(event.data),
         }
     )
+
+
+def webhook_endpoint(endpoint: WebhookEndpoint) -> dict[str, Any]:
+    """`types` is null where it is told of all events."""
+    return {
+        "id": str(endpoint.id),
+        "url": endpoint.url,
+        "types": list(endpoint.types) if endpoint.types else None,
+        "status": endpoint.status,
+        "paused_reason": endpoint.paused_reason,
+        "paused_at": endpoint.paused_at and rfc3339(endpoint.paused_at),
+        "failing_since": endpoint.failing_since and rfc3339(endpoint.failing_since),
+        "previous_secret_until": endpoint.previous_secret_until and rfc3339(endpoint.previous_secret_until),
+        "version": endpoint.version,
+        "created_at": rfc3339(endpoint.created_at),
+        "updated_at": rfc3339(endpoint.updated_at),
+    }
+
+
+def webhook_delivery(delivery: Delivery) -> dict[str, Any]:
+    return {
+        "event_id": delivery.event_id,
+        "type": delivery.type,
+        "occurred_at": rfc3339(delivery.occurred_at),
+        "status": delivery.status,
+        "queued_at": rfc3339(delivery.queued_at),
+        "next_attempt_at": delivery.next_attempt_at and rfc3339(delivery.next_attempt_at),
+        "finished_at": delivery.finished_at and rfc3339(delivery.finished_at),
+        "attempt_count": delivery.attempts,
+        "attempts": [
+            {
+                "attempt": made.attempt,
+                "attempted_at": rfc3339(made.attempted_at),
+                "status": made.status,
+                "latency_ms": made.latency_ms,
+                "excerpt": made.excerpt,
+                "error": made.error,
+            }
+            for made in delivery.made
+        ],
+    }
