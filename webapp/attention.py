@@ -33,7 +33,8 @@ MOMENT_S = 0.25
 @dataclass(frozen=True, slots=True)
 class Concern:
     """One thing that needs somebody: what, why, since when if that is known, and where to go (`endpoint` with its
-    `arguments`). `repair` is the endpoint of a form that administrators may send."""
+    `arguments`). `repair` is the endpoint of a form that administrators may send; `for_administrators`: nobody else
+    may go there."""
 
     name: str
     title: str
@@ -46,6 +47,7 @@ class Concern:
     since: datetime | None = None
     repair: str | None = None
     repair_label: str = ""
+    for_administrators: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,14 +190,15 @@ def _machinery(standing: Standing, *, reachable: bool | None) -> Iterator[Concer
 def _webhooks(failing: Sequence[WebhookEndpoint]) -> Iterator[Concern]:
     if failing:
         count, hosts = len(failing), ", ".join(dict.fromkeys(endpoint.host for endpoint in failing[:3]))
+        one = ("Webhook", "pages.show_webhook", {"endpoint_id": str(failing[0].id)})
         yield Concern(
             "webhooks",
             f"{count} webhook {'endpoint is' if count == 1 else 'endpoints are'} paused",
             f"Nothing arrived for a long time at {hosts}{' and others' if count > 3 else ''}. What happens meanwhile is"
             " kept, and is sent once an administrator resumes it.",
-            "Needs attention",
-            "pages.show_attention",
+            *(one if count == 1 else ("Webhooks", "pages.list_webhooks")),
             since=min(endpoint.failing_since or endpoint.updated_at for endpoint in failing),
+            for_administrators=True,
         )
 
 

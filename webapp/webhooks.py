@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from billing.ledger import webhook_endpoints, webhook_log
+from billing.ledger import webhook_endpoints, webhook_redelivery
+from billing.ledger.public_events import EventId
 from billing.ledger.webhook_endpoints import WebhookEndpoint
+from billing.ledger.webhook_redelivery import Redelivery
 from billing.origin import Origin
 from billing.webhooks import new_secret
 from webapp.system import System
@@ -32,7 +33,10 @@ class Issued:
 
 
 def create(system: System, origin: Origin, url: str, types: tuple[str, ...] | None) -> Issued:
-    """Raises AddressRefused, TooManyWebhookEndpoints."""
+    """Raises AddressRefused, TooManyWebhookEndpoints. A repeat finds what there is, wherever its name leads by now."""
+    known = webhook_endpoints.created(system.engine, origin, url, types)
+    if known is not None:
+        return Issued(known, None)
     _check(system, url)
     secret = new_secret()
     endpoint, replayed = webhook_endpoints.create(
@@ -64,26 +68,11 @@ def rotate(system: System, origin: Origin, endpoint_id: UUID) -> Issued:
     return Issued(endpoint, None if replayed else secret)
 
 
-def redeliver(
-    system: System,
-    origin: Origin,
-    endpoint_id: UUID,
-    *,
-    event: tuple[UUID, int] | None = None,
-    since: datetime | None = None,
-    until: datetime | None = None,
-    only_failed: bool = False,
-) -> int:
-    """How many events are queued anew. Raises WebhookEndpointNotFound, WebhookDeliveryNotFound."""
-    return webhook_log.redeliver(
-        system.engine,
-        origin,
-        endpoint_id,
-        event=event,
-        since=since,
-        until=until,
-        only_failed=only_failed,
-        give_up_after=system.config.settings.webhook_patience.give_up_after,
+def redeliver_one(system: System, origin: Origin, endpoint_id: UUID, event: EventId) -> Redelivery:
+    """Raises WebhookEndpointNotFound, WebhookDeliveryNotFound."""
+    patience = system.config.settings.webhook_patience
+    return webhook_redelivery.redeliver_one(
+        system.engine, origin, endpoint_id, event, give_up_after=patience.give_up_after
     )
 
 

@@ -114,6 +114,15 @@ def _families(figures: Monitored) -> Iterator[GaugeMetricFamily]:
     yield _gauge("pave_rates_age_seconds", "Age of the rates in use, by their provider.", figures.rates_age_s)
     yield _gauge("pave_rates_stale", "1 when rates are too old, or there are none.", figures.rates_stale)
     yield _gauge("pave_rates_in_quarantine", "1 when rates await a decision.", figures.rates_in_quarantine)
+    yield _gauge(
+        "pave_webhooks_pending", "Events that are queued for webhooks; 10,000 at most.", figures.webhooks_pending
+    )
+    yield _gauge(
+        "pave_webhooks_late_seconds", "Since a webhook should have been looked after.", figures.webhooks_late_s
+    )
+    yield _labelled(
+        "pave_webhook_endpoints_paused", "Paused webhook endpoints.", "reason", figures.webhook_endpoints_paused
+    )
 
 
 def _gauge(name: str, help_text: str, value: float | None) -> GaugeMetricFamily:
@@ -123,7 +132,12 @@ def _gauge(name: str, help_text: str, value: float | None) -> GaugeMetricFamily:
 
 def _by_kind(counts: Mapping[Kind, int]) -> GaugeMetricFamily:
     """Every kind, at 0 too: of a series that begins with its first difference no alert sees the increase."""
-    family = GaugeMetricFamily("pave_findings", "Open findings of the reconciler by kind.", labels=["kind"])
-    for kind in Kind:
-        family.add_metric([kind.value], counts.get(kind, 0))
+    every = {kind.value: counts.get(kind, 0) for kind in Kind}
+    return _labelled("pave_findings", "Open findings of the reconciler by kind.", "kind", every)
+
+
+def _labelled(name: str, help_text: str, label: str, values: Mapping[str, int]) -> GaugeMetricFamily:
+    family = GaugeMetricFamily(name, help_text, labels=[label])
+    for of, value in values.items():
+        family.add_metric([of], value)
     return family

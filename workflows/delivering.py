@@ -20,15 +20,17 @@ from uuid import UUID
 from sqlalchemy import Engine
 
 from billing.errors import BillingError
-from billing.ledger import webhook_queue
+from billing.ledger import webhook_backlog, webhook_queue
 from billing.ledger.webhook_queue import Attempt, Due, Target
 from billing.origin import Origin
 from billing.sealing import Seal
 from billing.webhooks import Patience, signed_headers
-from workflows import outgoing
+from workflows import metrics, outgoing
 from workflows.outgoing import Outcome, Policy
 
 AT_ONCE = 8
+# Of these, events that failed before: where they hang, the others go on.
+AGAIN_AT_ONCE = AT_ONCE // 2
 # A round that goes on for longer hands over to the next, so that its workflow stays in charge.
 ROUND_S = 15.0
 # Whoever has a round and doesn't come back is missed after that.
@@ -80,7 +82,7 @@ class Delivering:
         then what is under way is left to itself. Raises Unavailable."""
         target = webhook_queue.target(self._engine, endpoint_id)
         if target is None or not target.is_active:
-            return Round(is_over=True)
+            return self._over(endpoint_id)
         if target.rest:
             return Round(wait=target.rest)
         webhook_queue.look_again(self._engine, endpoint_id, MISSED_AFTER)
@@ -104,12 +106,16 @@ class Delivering:
         )
         target = webhook_queue.target(self._engine, endpoint_id)
         if target is None or not target.is_active:
-            return Round(arrived, failed, is_over=True)
+            return self._over(endpoint_id, arrived, failed)
         has_more = under_way.has_more and not under_way.is_hopeless
         return Round(arrived, failed, timedelta(0) if has_more else rest)
 
+    def _over(self, endpoint_id: UUID, arrived: int = 0, failed: int = 0) -> Round:
+        webhook_queue.let_go(self._engine, endpoint_id)
+        return Round(arrived, failed, is_over=True)
+
     def fill(self, endpoint_id: UUID) -> bool:
-        return webhook_queue.fill(self._engine, endpoint_id, give_up_after=self._patience.give_up_after)
+        return webhook_backlog.fill(self._engine, endpoint_id, give_up_after=self._patience.give_up_after)
 
     def due(self, endpoint_id: UUID) -> tuple[Target | None, Sequence[Sequence[Due]]]:
         return webhook_queue.target(self._engine, endpoint_id), webhook_queue.due(self._engine, endpoint_id)
@@ -118,6 +124,7 @@ class Delivering:
         """Whether it arrived; which is stored before anybody knows."""
         attempt = self._attempt(target, delivery)
         webhook_queue.record(self._engine, target.endpoint_id, delivery, attempt, self._patience)
+        metrics.webhook_attempted(_outcome(attempt), attempt.latency_ms)
         return attempt.is_delivered
 
     def _attempt(self, target: Target, delivery: Due) -> Attempt:
@@ -149,6 +156,10 @@ class Delivering:
         return secret
 
 
+def _outcome(attempt: Attempt) -> str:
+    return "delivered" if attempt.is_delivered else attempt.error or "refused"
+
+
 def purpose(endpoint_id: UUID) -> str:
     """What a secret is sealed for: that of one endpoint opens no other's."""
     return f"webhook secret {endpoint_id}"
@@ -162,12 +173,14 @@ class _UnderWay:
         self._endpoint_id = endpoint_id
         self._until_s = until_s
         self._pool = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="webhook")
-        self._sent: dict[Future[None], UUID] = {}
-        self._ready: deque[Sequence[Due]] = deque()
+        self._sent: dict[Future[None], Sequence[Due]] = {}
+        self._new: deque[Sequence[Due]] = deque()
+        self._again: deque[Sequence[Due]] = deque()
         self._ended = threading.Event()
         self._counting = threading.Lock()
         self._look_at_s = 0.0
         self._target: Target | None = None
+        self._has_grown = False
         self.arrived = self.failed = 0
         self.has_more = True
 
@@ -182,6 +195,9 @@ class _UnderWay:
             if not self._ended.is_set():
                 self._begin_some()
             if not self._sent:
+                # Nothing of what was queued is due, and there may be more to queue.
+                if self._has_grown and not self._ended.is_set():
+                    continue
                 return
             done, _ = wait(self._sent, timeout=LOOK_UP_S, return_when=FIRST_COMPLETED)
             for future in done:
@@ -195,27 +211,36 @@ class _UnderWay:
         self._pool.shutdown(wait=False, cancel_futures=True)
 
     def _begin_some(self) -> None:
-        if not self._ready:
+        if not self._new:
             self._look()
-        while self._ready and len(self._sent) < AT_ONCE:
-            chain = self._ready.popleft()
+        again = sum(_is_again(chain) for chain in self._sent.values())
+        while len(self._sent) < AT_ONCE:
+            if self._again and again < AGAIN_AT_ONCE:
+                chain = self._again.popleft()
+                again += 1
+            elif self._new:
+                chain = self._new.popleft()
+            else:
+                return
             assert self._target is not None
-            self._sent[self._pool.submit(self._send, self._target, chain)] = chain[0].subject_id
+            self._sent[self._pool.submit(self._send, self._target, chain)] = chain
 
     def _look(self) -> None:
         """Queues more and reads what is due; not at once again after nothing was, while others are being sent."""
         if self._sent and time.monotonic() < self._look_at_s:
             return
-        has_grown = self._delivering.fill(self._endpoint_id)
+        self._has_grown = self._delivering.fill(self._endpoint_id)
         self._target, due = self._delivering.due(self._endpoint_id)
         if self._target is None or not self._target.is_active:
             self._ended.set()
             return
-        busy = set(self._sent.values())
-        self._ready.extend(chain for chain in due if chain[0].subject_id not in busy)
+        busy = {chain[0].subject_id for chain in self._sent.values()}
+        ready = [chain for chain in due if chain[0].subject_id not in busy]
+        self._new = deque(chain for chain in ready if not _is_again(chain))
+        self._again = deque(chain for chain in ready if _is_again(chain))
         # Where nothing is due there may still be more in the log than there was room for.
-        self.has_more = has_grown or bool(due)
-        if not self._ready:
+        self.has_more = self._has_grown or bool(due)
+        if not self._new:
             self._look_at_s = time.monotonic() + LOOK_UP_S
 
     def _send(self, target: Target, chain: Sequence[Due]) -> None:
@@ -228,3 +253,7 @@ class _UnderWay:
                 self.failed += not has_arrived
             if not has_arrived:
                 return
+
+
+def _is_again(chain: Sequence[Due]) -> bool:
+    return chain[0].tries > 0

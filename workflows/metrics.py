@@ -26,6 +26,15 @@ _TOLD = Counter(
     "Notices to bills' workflows: sent, failed, or left to the sweep because Temporal had just failed.",
     ("outcome",),
 )
+# The longest that a receiver is waited for is ten seconds.
+ATTEMPT_BUCKETS_S = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 7.5, 10.0)
+_ATTEMPTS = Histogram(
+    "pave_webhook_attempt_seconds",
+    "How long attempts to send a webhook took, by what came of them: delivered, refused (an answer other than 2xx), or"
+    " why there was no whole answer.",
+    ("outcome",),
+    buckets=ATTEMPT_BUCKETS_S,
+)
 _ROUNDS = Counter("pave_sweep_rounds", "Rounds of the sweep by kind and outcome.", ("round", "outcome"))
 _CLOSED = Counter("pave_sweep_bills_closed", "Bills that the sweep closed because they were due.")
 _CAUGHT_UP = Counter("pave_sweep_workflows_told", "Workflows that the sweep told what they had not heard.")
@@ -44,6 +53,11 @@ def timed_update(update: str) -> Iterator[None]:
 def told(outcome: str) -> None:
     """`outcome` is sent, failed or left."""
     _TOLD.labels(outcome).inc()
+
+
+def webhook_attempted(outcome: str, latency_ms: int) -> None:
+    """`outcome` is delivered, refused, or a failure's name."""
+    _ATTEMPTS.labels(outcome).observe(latency_ms / 1_000)
 
 
 def swept(round_name: str, outcome: str) -> None:

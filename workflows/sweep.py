@@ -20,7 +20,7 @@ from temporalio.client import Client
 
 from billing.errors import BillingError
 from billing.exchange.refreshing import refresh_if_due
-from billing.ledger import closing, events, progress, requests, rollups, sealing, webhook_log
+from billing.ledger import closing, events, progress, requests, rollups, sealing, webhook_log, webhook_removal
 from billing.origin import by_the_system
 from billing.settings import Settings
 from workflows import metrics
@@ -48,6 +48,7 @@ LOOK_BEHIND_AT_LEAST_EVERY_S = 600.0
 RECONCILE_EVERY_S = 5.0
 WAKE_WEBHOOKS_EVERY_S = 0.5
 FORGET_WEBHOOKS_EVERY_S = 600.0
+CLEAR_WEBHOOKS_EVERY_S = 5.0
 BEHIND_PATIENCE = timedelta(minutes=2)
 AFTER_FAILURE_S = 1.0
 
@@ -77,6 +78,7 @@ class Sweep:
             _again(self.reconcile, RECONCILE_EVERY_S),
             _again(self.wake_webhooks, WAKE_WEBHOOKS_EVERY_S),
             _again(self.forget_webhooks, FORGET_WEBHOOKS_EVERY_S),
+            _again(self.clear_webhooks, CLEAR_WEBHOOKS_EVERY_S),
         )
 
     async def close_due(self) -> float:
@@ -162,6 +164,11 @@ class Sweep:
         """What was sent a month ago; what is much goes on at once."""
         forgotten = await asyncio.to_thread(webhook_log.prune, self._engine)
         return 0.0 if forgotten == webhook_log.PRUNED_AT_ONCE else None
+
+    async def clear_webhooks(self) -> float | None:
+        """What is left of endpoints that were deleted; what is much goes on at once."""
+        has_more = await asyncio.to_thread(webhook_removal.clear, self._engine)
+        return 0.0 if has_more else None
 
 
 async def _again(work: Callable[[], Awaitable[float | None]], every_s: float = 0.0) -> None:

@@ -78,6 +78,21 @@ def current_of(connection: Connection) -> int:
     return epoch
 
 
+# The epoch that an event (`e`) was written in, as `written_in` has it.
+OF_EVENT = "coalesce((SELECT max(p.epoch) FROM ledger_epochs p WHERE p.after_seq < e.seq), 0)"
+
+
+def known(connection: Connection) -> Sequence[tuple[int, int]]:
+    """Each epoch with the last sequence number of the log before it; but for those that began before this was noted."""
+    rows = connection.execute(text("SELECT epoch, after_seq FROM ledger_epochs WHERE after_seq IS NOT NULL"))
+    return [(row.epoch, row.after_seq) for row in rows]
+
+
+def written_in(known_epochs: Sequence[tuple[int, int]], seq: int) -> int:
+    """The epoch in which the event with this sequence number was written."""
+    return max((epoch for epoch, after_seq in known_epochs if after_seq < seq), default=0)
+
+
 def begin(
     engine: Engine, begun_by: str, known: Sequence[Acknowledged], *, heard_epoch: int = 0, last_number: int = 0
 ) -> Epoch:
@@ -181,8 +196,8 @@ _SET_BACK_WEBHOOKS = text(
 )
 _BEGIN = text(
     """
-    INSERT INTO ledger_epochs (epoch, began_at, begun_by, numbers_from, numbers_to)
-    VALUES (:epoch, :began_at, :by, :numbers_from, :numbers_to)
+    INSERT INTO ledger_epochs (epoch, began_at, begun_by, after_seq, numbers_from, numbers_to)
+    VALUES (:epoch, :began_at, :by, nextval(pg_get_serial_sequence('events', 'seq')), :numbers_from, :numbers_to)
     """
 )
 _COMPARED = """

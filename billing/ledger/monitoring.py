@@ -5,12 +5,14 @@ Counts end at MOST_COUNTED: what is beyond needs somebody all the same, and a sc
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from sqlalchemy import Engine, text
 
 from billing.ledger.database import snapshot
+from billing.ledger.webhook_endpoints import BY_HAND, FAILING
 
 MOST_COUNTED = 10_000
 # What is due closes within a second or two; what is late by more needs somebody.
@@ -37,6 +39,9 @@ class Monitored:
     rates_age_s: float | None
     rates_stale: bool
     rates_in_quarantine: int
+    webhooks_pending: int
+    webhooks_late_s: float
+    webhook_endpoints_paused: Mapping[str, int]
 
 
 def monitored(engine: Engine, *, samples: bool, stale_after: timedelta) -> Monitored:
@@ -59,6 +64,9 @@ def monitored(engine: Engine, *, samples: bool, stale_after: timedelta) -> Monit
         rates_age_s=None if samples else _age_s(row.now, row.provider_time),
         rates_stale=not samples and (row.provider_time is None or row.now - row.provider_time > stale_after),
         rates_in_quarantine=row.rates_in_quarantine,
+        webhooks_pending=row.webhooks_pending,
+        webhooks_late_s=_age_s(row.now, row.webhooks_due_at) or 0.0,
+        webhook_endpoints_paused={BY_HAND: row.paused_by_hand, FAILING: row.paused_failing},
     )
 
 
@@ -88,7 +96,13 @@ _FIGURES = text(
            (SELECT provider_time FROM rate_snapshots WHERE state = 'accepted' AND sample = :samples
             ORDER BY accepted_at DESC, id DESC LIMIT 1) AS provider_time,
            (SELECT count(*) FROM rate_snapshots WHERE state = 'quarantined' AND sample = :samples)
-               AS rates_in_quarantine
-    FROM clock, rollup_position AS position
+               AS rates_in_quarantine,
+           (SELECT count(*) FROM (SELECT FROM webhook_deliveries WHERE status = 'pending'
+                                  LIMIT :limit) AS pending) AS webhooks_pending,
+           webhooks.due_at AS webhooks_due_at, webhooks.paused_by_hand, webhooks.paused_failing
+    FROM clock, rollup_position AS position,
+         (SELECT min(due_at) AS due_at, count(*) FILTER (WHERE paused_reason = 'by_hand') AS paused_by_hand,
+                 count(*) FILTER (WHERE paused_reason = 'failing') AS paused_failing
+          FROM webhook_endpoints) AS webhooks
     """
 )

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 from uuid import UUID
@@ -15,7 +16,8 @@ from billing.clock import rfc3339
 from billing.errors import InvalidArgument
 from billing.ledger.events import Event
 
-_EVENT_ID = re.compile(r"evt_([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})_([0-9]{1,18})", re.ASCII)
+# What `EventId` writes, for whoever describes it.
+EVENT_ID = "evt_[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}_[0-9]{1,18}(_[0-9]{1,9})?"
 _PERIOD = {"period_start": "period_start", "period_end": "period_end"}
 _ADDED = {"first_position": "first_position", "last_position": "last_position", "totals": "totals"}
 _RATES = {"provider": "provider"}
@@ -70,24 +72,39 @@ PRIVATE = frozenset(
 )
 
 
-def event_id(subject_id: UUID, version: int) -> str:
-    """The same for ever, wherever the event is met: in the feed, in a webhook, in one that is sent again."""
-    return f"evt_{subject_id}_{version}"
+@dataclass(frozen=True, slots=True)
+class EventId:
+    """The same for ever, wherever the event is met: in the feed, in a webhook, in one that is sent again.
+
+    After a restore a subject comes to the same versions again, with other contents: those are told apart by the epoch.
+    """
+
+    subject_id: UUID
+    version: int
+    epoch: int = 0
+
+    def __str__(self) -> str:
+        return f"evt_{self.subject_id}_{self.version}" + (f"_{self.epoch}" if self.epoch else "")
 
 
-def parse_event_id(text: object) -> tuple[UUID, int]:
-    """The subject and its version. Raises InvalidArgument."""
-    match = _EVENT_ID.fullmatch(text) if isinstance(text, str) else None
-    if match is None:
+def event_id(subject_id: UUID, version: int, epoch: int = 0) -> str:
+    return str(EventId(subject_id, version, epoch))
+
+
+def parse_event_id(text: object) -> EventId:
+    """Raises InvalidArgument."""
+    if not isinstance(text, str) or re.fullmatch(EVENT_ID, text, re.ASCII) is None:
         raise InvalidArgument("event_id must be the id of an event", field="event_id")
-    return UUID(match[1]), int(match[2])
+    subject, *numbers = text.removeprefix("evt_").split("_")
+    return EventId(UUID(subject), *map(int, numbers))
 
 
-def projected(event: Event, customer_id: str | None, position: str) -> dict[str, Any]:
-    """A public event as JSON has it. `customer_id` is the caller's own name for the customer, where there is one."""
+def projected(event: Event, customer_id: str | None, position: str, epoch: int = 0) -> dict[str, Any]:
+    """A public event as JSON has it. `customer_id` is the caller's own name for the customer, where there is one; `epoch`
+    the one that it was written in."""
     declared = PUBLIC[event.type]
     return {
-        "id": event_id(event.subject_id, event.version),
+        "id": event_id(event.subject_id, event.version, epoch),
         "type": event.type,
         "occurred_at": rfc3339(event.occurred_at),
         "version": event.version,

@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import urlsplit
 from uuid import UUID
 
-from sqlalchemy import Connection, Engine, delete, func, insert, select, text, update
+from sqlalchemy import Connection, Engine, func, insert, select, text, update
 
 from billing.errors import FailedPrecondition, InvalidArgument, NotFound, VersionConflict
 from billing.identifiers import new_id
@@ -30,6 +30,8 @@ LONG_DUE = timedelta(minutes=1)
 
 _ENDPOINTS = WebhookEndpointRow.__table__
 _DELIVERIES = WebhookDeliveryRow.__table__
+# Of one that is deleted the rest goes bit by bit, and nobody sees it.
+_THERE = _ENDPOINTS.c.status != "deleted"
 
 
 class WebhookEndpointNotFound(NotFound):
@@ -105,11 +107,14 @@ def create(
     print_ = fingerprint(url, *(types or ()))
     with transaction(engine) as connection:
         idempotency.wait_for_twin(connection, origin, "create_webhook_endpoint")
-        known = idempotency.recall(connection, origin, "create_webhook_endpoint", print_)
+        known = _recalled(connection, origin, print_)
         if known:
             return _read(connection, known), True
         connection.execute(text("LOCK TABLE webhook_endpoints IN SHARE ROW EXCLUSIVE MODE"))
-        if connection.execute(select(func.count()).select_from(_ENDPOINTS)).scalar_one() >= MOST_ENDPOINTS:
+        if (
+            connection.execute(select(func.count()).select_from(_ENDPOINTS).where(_THERE)).scalar_one()
+            >= MOST_ENDPOINTS
+        ):
             raise TooManyWebhookEndpoints
         instant, id_ = now(connection), new_id()
         connection.execute(
@@ -131,10 +136,25 @@ def create(
         return _read(connection, id_), False
 
 
+def created(engine: Engine, origin: Origin, url: str, types: Collection[str] | None) -> WebhookEndpoint | None:
+    """What the first request with this key made; None if there was none. Raises WebhookEndpointNotFound when it is
+    deleted, IdempotencyKeyReused."""
+    if origin.idempotency_key is None:
+        return None
+    with snapshot(engine) as connection:
+        known = _recalled(connection, origin, fingerprint(url, *(types or ())))
+        return _read(connection, known) if known else None
+
+
+def _recalled(connection: Connection, origin: Origin, print_: bytes) -> UUID | None:
+    return idempotency.recall(connection, origin, "create_webhook_endpoint", print_)
+
+
 def every(engine: Engine) -> Sequence[WebhookEndpoint]:
     """Oldest first."""
     with snapshot(engine) as connection:
-        return [endpoint_of(row) for row in connection.execute(select(_ENDPOINTS).order_by(_ENDPOINTS.c.id))]
+        query = select(_ENDPOINTS).where(_THERE).order_by(_ENDPOINTS.c.id)
+        return [endpoint_of(row) for row in connection.execute(query)]
 
 
 def by_id(engine: Engine, endpoint_id: UUID) -> WebhookEndpoint:
@@ -184,8 +204,11 @@ def pause(engine: Engine, origin: Origin, endpoint_id: UUID) -> WebhookEndpoint:
         return endpoint_of(row) if row.status == "paused" else paused(connection, origin, row, BY_HAND)
 
 
-def paused(connection: Connection, origin: Origin, row: Row, reason: str) -> WebhookEndpoint:
-    values = {"status": "paused", "paused_reason": reason, "paused_at": now(connection), "due_at": None}
+def paused(connection: Connection, origin: Origin, row: Row, reason: str, *, is_known: bool = False) -> WebhookEndpoint:
+    """Its workflow is woken to end, unless it knows: it may be asleep, and nobody would wake it otherwise."""
+    instant = now(connection)
+    due_at = None if is_known else instant - LONG_DUE
+    values = {"status": "paused", "paused_reason": reason, "paused_at": instant, "due_at": due_at}
     return _write(connection, origin, row, "webhook_endpoint.paused", {"reason": reason}, **values)
 
 
@@ -224,19 +247,9 @@ def rotate(
         return rotated, False
 
 
-def remove(engine: Engine, origin: Origin, endpoint_id: UUID) -> None:
-    """With all that was queued for it. Raises WebhookEndpointNotFound."""
-    with transaction(engine) as connection:
-        row = locked(connection, endpoint_id)
-        connection.execute(delete(WebhookEndpointRow).where(_ENDPOINTS.c.id == endpoint_id))
-        subject = ("webhook_endpoint", endpoint_id)
-        data = {"host": host_of(row.url)}
-        events.append(connection, origin, "webhook_endpoint.deleted", subject, row.version + 1, now(connection), data)
-
-
 def locked(connection: Connection, endpoint_id: UUID) -> Row:
     """The endpoint's row, until the transaction ends. Raises WebhookEndpointNotFound."""
-    query = select(_ENDPOINTS).where(_ENDPOINTS.c.id == endpoint_id).with_for_update()
+    query = select(_ENDPOINTS).where(_ENDPOINTS.c.id == endpoint_id, _THERE).with_for_update()
     row = connection.execute(query).one_or_none()
     if row is None:
         raise WebhookEndpointNotFound
@@ -283,7 +296,7 @@ def told(connection: Connection, origin: Origin, row: Row, event: str, data: Map
 
 
 def _read(connection: Connection, endpoint_id: UUID) -> WebhookEndpoint:
-    row = connection.execute(select(_ENDPOINTS).where(_ENDPOINTS.c.id == endpoint_id)).one_or_none()
+    row = connection.execute(select(_ENDPOINTS).where(_ENDPOINTS.c.id == endpoint_id, _THERE)).one_or_none()
     if row is None:
         raise WebhookEndpointNotFound
     return endpoint_of(row)

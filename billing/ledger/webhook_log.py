@@ -1,33 +1,23 @@
-"""What was sent to a webhook endpoint and how that went, for those who look; and sending it again."""
+"""What was sent to a webhook endpoint and how that went, for those who look."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy import Engine, text
 
-from billing.errors import InvalidArgument, NotFound
-from billing.ledger import idempotency, webhook_endpoints
-from billing.ledger.clock import now
+from billing.ledger import epochs, webhook_endpoints
 from billing.ledger.database import snapshot, transaction
 from billing.ledger.public_events import event_id
 from billing.ledger.rows import Row
-from billing.origin import Origin, fingerprint
 
 KEPT = "30 days"
 PRUNED_AT_ONCE = 5_000
 NEWEST_ATTEMPTS = 30
 STATES = ("pending", "delivered", "failed")
-
-
-class WebhookDeliveryNotFound(NotFound):
-    """The endpoint was sent no such event, or so long ago that nothing is kept of it."""
-
-    reason = "webhook_delivery_not_found"
-    default_message = "webhook delivery not found"
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,19 +66,32 @@ def deliveries(
 
 
 def pending(engine: Engine, endpoint_id: UUID) -> int:
-    """How many are queued and not sent."""
+    """How many are queued and not sent, and how many of bills that are behind wait to be queued."""
     with snapshot(engine) as connection:
         counted: int = connection.execute(_PENDING, {"id": endpoint_id}).scalar_one()
         return counted
 
 
-_PENDING = text("SELECT count(*) FROM webhook_deliveries WHERE endpoint_id = :id AND status = 'pending'")
+_PENDING = text(
+    """
+    SELECT (SELECT count(*) FROM webhook_deliveries WHERE endpoint_id = :id AND status = 'pending')
+         + (SELECT count(*) FROM webhook_backlogs b
+            JOIN webhook_endpoints w ON w.id = b.endpoint_id
+            JOIN events e ON e.subject_id = b.subject_id AND e.version >= b.from_version
+                         AND (w.types IS NULL OR e.type = ANY(w.types))
+            WHERE b.endpoint_id = :id)
+    """
+)
 _DELIVERIES = text(
-    """
-    SELECT * FROM webhook_deliveries
-    WHERE endpoint_id = :id AND n < :before AND (CAST(:status AS text) IS NULL OR status = :status)
-    ORDER BY n DESC LIMIT :limit
-    """
+    f"""
+    SELECT d.*, {epochs.OF_EVENT} AS epoch FROM (
+        SELECT * FROM webhook_deliveries
+        WHERE endpoint_id = :id AND n < :before AND (CAST(:status AS text) IS NULL OR status = :status)
+        ORDER BY n DESC LIMIT :limit
+    ) AS d
+    LEFT JOIN events e ON e.subject_id = d.subject_id AND e.version = d.version
+    ORDER BY d.n DESC
+    """  # noqa: S608  constants
 )
 _ATTEMPTS = text(
     """
@@ -97,64 +100,6 @@ _ATTEMPTS = text(
         SELECT * FROM webhook_attempts w WHERE w.endpoint_id = :id AND w.delivery = d.n
         ORDER BY w.attempt DESC LIMIT :newest
     ) AS a
-    """
-)
-
-
-def redeliver(
-    engine: Engine,
-    origin: Origin,
-    endpoint_id: UUID,
-    *,
-    event: tuple[UUID, int] | None = None,
-    since: datetime | None = None,
-    until: datetime | None = None,
-    only_failed: bool = False,
-    give_up_after: timedelta,
-) -> int:
-    """Queues anew one event (its subject and version), or those that occurred in [since, until); how many they are.
-
-    Raises WebhookEndpointNotFound, WebhookDeliveryNotFound for one event of which nothing is kept.
-    """
-    if (event is None) == (since is None):
-        raise InvalidArgument("either event_id or since is needed", reason="required", field="event_id")
-    subject, version = event or (None, None)
-    instants = [instant.isoformat() if instant else None for instant in (since, until)]
-    print_ = fingerprint(str(event), *instants, str(only_failed))
-    with transaction(engine) as connection:
-        row = webhook_endpoints.locked(connection, endpoint_id)
-        operation = "redeliver_webhooks"
-        if idempotency.recall(connection, origin, operation, print_, scope_id=endpoint_id):
-            return 0
-        asked = {
-            "id": endpoint_id,
-            "subject": subject,
-            "version": version,
-            "since": since,
-            "until": until,
-            "only_failed": only_failed,
-            "give_up_after": give_up_after,
-            "now": now(connection),
-        }
-        queued = connection.execute(_REDELIVER, asked).rowcount
-        if event is not None and not queued:
-            raise WebhookDeliveryNotFound
-        if queued:
-            webhook_endpoints.told(connection, origin, row, "webhook_endpoint.redelivered", {"events": queued})
-        idempotency.remember(connection, origin, operation, print_, endpoint_id, scope_id=endpoint_id)
-        return queued
-
-
-_REDELIVER = text(
-    """
-    UPDATE webhook_deliveries
-    SET status = 'pending', tries = 0, finished_at = NULL, next_attempt_at = :now,
-        give_up_at = CAST(:now AS timestamptz) + :give_up_after
-    WHERE endpoint_id = :id
-      AND (CAST(:subject AS uuid) IS NULL OR (subject_id = :subject AND version = :version))
-      AND (CAST(:since AS timestamptz) IS NULL OR occurred_at >= :since)
-      AND (CAST(:until AS timestamptz) IS NULL OR occurred_at < :until)
-      AND (NOT :only_failed OR status = 'failed')
     """
 )
 
@@ -178,7 +123,7 @@ _PRUNE = text(
 def _delivery_of(row: Row, made: Sequence[AttemptMade]) -> Delivery:
     return Delivery(
         row.n,
-        event_id(row.subject_id, row.version),
+        event_id(row.subject_id, row.version, row.epoch),
         row.type,
         row.occurred_at,
         row.status,

@@ -1,32 +1,28 @@
-"""Events on their way to webhook endpoints: queued from the log, due in the order of their bill, repeated, given up.
-
-The log itself is the backlog: only so much of it is queued as can soon be sent.
-"""
+"""Events on their way to webhook endpoints: due in the order of their bill, repeated, given up; and endpoints that are
+paused. How they come to be queued is in `webhook_backlog`."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Engine, text
+from sqlalchemy import Connection, Engine, text
 
 from billing.ledger import epochs, feed, webhook_endpoints
 from billing.ledger.database import snapshot, transaction
-from billing.ledger.events import Event, LogPosition, event_of
-from billing.ledger.public_events import PUBLIC, event_id
+from billing.ledger.events import LogPosition, event_of
 from billing.ledger.webhook_endpoints import FAILING
 from billing.origin import Origin
 from billing.webhooks import Patience
 
-BATCH = 500
-LOOKED_THROUGH = 2_000
-# Queued and not sent: those that wait for an earlier one of their bill keep so many of the others from nothing.
-MOST_PENDING = 20_000
-BILLS_AT_ONCE = 100
+# Of bills whose first event is new, and of those whose first has failed before.
+BILLS_AT_ONCE = 50
 OF_A_BILL_AT_ONCE = 20
+# One event that fails says nothing of the endpoint: so many others must fail, too, before it is paused.
+FEWEST_FAILING = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,64 +77,9 @@ _TARGET = text(
 )
 
 
-def fill(engine: Engine, endpoint_id: UUID, *, give_up_after: timedelta) -> bool:
-    """Queues what comes next in the log; whether there is more that there is room for. The place in the log moves on
-    in the same transaction: nothing is left out, and nothing queued twice, whoever dies."""
-    with transaction(engine) as connection:
-        row = connection.execute(_LOCK, {"id": endpoint_id}).one_or_none()
-        if row is None or row.status != "active":
-            return False
-        room = MOST_PENDING - connection.execute(_PENDING, {"id": endpoint_id, "most": MOST_PENDING}).scalar_one()
-        if room <= 0:
-            return False
-        types = row.types or list(PUBLIC)
-        after = LogPosition(row.place_xid, row.seq)
-        found, reached, has_more = feed.read(connection, after, types, limit=min(BATCH, room), scan=LOOKED_THROUGH)
-        if found:
-            connection.execute(_QUEUE, {**_columns(found), "id": endpoint_id, "give_up_after": give_up_after})
-        if reached != after:
-            place = {"xid": str(reached.xid), "seq": reached.seq}
-            connection.execute(_MOVE, {**place, "id": endpoint_id})
-        return has_more
-
-
-def _columns(found: Iterable[Event]) -> dict[str, list[Any]]:
-    events = list(found)
-    return {
-        "subjects": [event.subject_id for event in events],
-        "versions": [event.version for event in events],
-        "types": [event.type for event in events],
-        "instants": [event.occurred_at for event in events],
-    }
-
-
-_LOCK = text("SELECT *, xid::text::bigint AS place_xid FROM webhook_endpoints WHERE id = :id FOR UPDATE")
-_PENDING = text(
-    """
-    SELECT count(*) FROM (
-        SELECT FROM webhook_deliveries WHERE endpoint_id = :id AND status = 'pending' LIMIT :most
-    ) AS pending
-    """
-)
-# A place that a restore set back may come by events that are queued: those are told apart by what they are of.
-_QUEUE = text(
-    """
-    INSERT INTO webhook_deliveries (endpoint_id, subject_id, version, type, occurred_at, queued_at, next_attempt_at,
-                                    give_up_at)
-    SELECT :id, e.subject_id, e.version, e.type, e.occurred_at, i.now, i.now, i.now + :give_up_after
-    FROM unnest(CAST(:subjects AS uuid[]), CAST(:versions AS bigint[]), CAST(:types AS text[]),
-                CAST(:instants AS timestamptz[]))
-        WITH ORDINALITY AS e(subject_id, version, type, occurred_at, place),
-        (SELECT billing_now() AS now) AS i
-    ORDER BY e.place
-    ON CONFLICT (endpoint_id, subject_id, version) DO NOTHING
-    """
-)
-_MOVE = text("UPDATE webhook_endpoints SET xid = CAST(CAST(:xid AS text) AS xid8), seq = :seq WHERE id = :id")
-
-
 def due(engine: Engine, endpoint_id: UUID) -> Sequence[Sequence[Due]]:
-    """By bill (or customer, or whatever they are of), in order: each after the first waits for the one before it."""
+    """By bill (or customer, or whatever they are of), in order: each after the first waits for the one before it. Those
+    whose first one failed before, and the others, are taken alike: neither keep the other from their turn."""
     with snapshot(engine) as connection:
         limits = {"bills": BILLS_AT_ONCE, "each": OF_A_BILL_AT_ONCE}
         rows = connection.execute(_DUE, {"id": endpoint_id, **limits}).all()
@@ -146,21 +87,25 @@ def due(engine: Engine, endpoint_id: UUID) -> Sequence[Sequence[Due]]:
         bodies = feed.projections(connection, [event_of(row) for row in rows], epoch)
     chains: dict[UUID, list[Due]] = {}
     for row, body in zip(rows, bodies, strict=True):
-        one = Due(row.n, row.tries, event_id(row.subject_id, row.version), row.subject_id, body)
+        one = Due(row.n, row.tries, str(body["id"]), row.subject_id, body)
         chains.setdefault(row.subject_id, []).append(one)
     return list(chains.values())
 
 
+_LOCK = text("SELECT * FROM webhook_endpoints WHERE id = :id FOR UPDATE")
 # Each pending row is read once. That none before it is pending would be asked of each, or of all with all, where
 # statistics are of an hour in which hardly anything waited.
 _HEADS = """
-    SELECT DISTINCT ON (subject_id) subject_id, n, next_attempt_at FROM webhook_deliveries
+    SELECT DISTINCT ON (subject_id) subject_id, n, tries, next_attempt_at FROM webhook_deliveries
     WHERE endpoint_id = :id AND status = 'pending' ORDER BY subject_id, n
 """
 _DUE = text(
     f"""
-    WITH heads AS (
-        SELECT * FROM ({_HEADS}) AS h WHERE h.next_attempt_at <= (SELECT billing_now()) ORDER BY h.n LIMIT :bills
+    WITH waiting AS (
+        SELECT h.*, row_number() OVER (PARTITION BY h.tries > 0 ORDER BY h.n) AS turn
+        FROM ({_HEADS}) AS h WHERE h.next_attempt_at <= (SELECT billing_now())
+    ), heads AS (
+        SELECT * FROM waiting WHERE turn <= :bills
     )
     SELECT q.n, q.tries, e.*, e.xid::text::bigint AS xid_number
     FROM heads h
@@ -226,13 +171,22 @@ def look_again(engine: Engine, endpoint_id: UUID, after: timedelta) -> None:
 _LOOK_AGAIN = text("UPDATE webhook_endpoints SET due_at = billing_now() + :after WHERE id = :id AND status = 'active'")
 
 
+def let_go(engine: Engine, endpoint_id: UUID) -> None:
+    """Of one that is paused or deleted: nobody looks after it any more."""
+    with transaction(engine) as connection:
+        connection.execute(_LET_GO, {"id": endpoint_id})
+
+
+_LET_GO = text("UPDATE webhook_endpoints SET due_at = NULL WHERE id = :id AND status <> 'active'")
+
+
 def settle(
     engine: Engine, origin: Origin, endpoint_id: UUID, patience: Patience, *, arrived: bool, failed: bool, rests: bool
 ) -> timedelta | None:
     """After a round, in which something arrived or something failed: until when the endpoint may be left alone; None
     while nothing is queued. `rests`: so much failed and so little arrived that all is left alone for a while.
 
-    One at which nothing has arrived for long is paused.
+    One at which nothing has arrived for long, of several events, is paused.
     """
     with transaction(engine) as connection:
         row = connection.execute(_LOCK, {"id": endpoint_id}).one_or_none()
@@ -240,9 +194,9 @@ def settle(
             return None
         instant: datetime = connection.execute(text("SELECT billing_now()")).scalar_one()
         since = None if arrived else row.failing_since or (instant if failed else None)
-        if since is not None and failed and instant - since >= patience.pause_after:
+        if since and failed and instant - since >= patience.pause_after and _many_fail(connection, endpoint_id, since):
             connection.execute(_KEEP, {"id": endpoint_id, "since": since, "rests_until": None, "due_at": None})
-            webhook_endpoints.paused(connection, origin, row, FAILING)
+            webhook_endpoints.paused(connection, origin, row, FAILING, is_known=True)
             return None
         rests_until = instant + patience.rest(instant - since) if since and rests else None
         next_one: datetime | None = connection.execute(_NEXT, {"id": endpoint_id}).scalar_one()
@@ -251,6 +205,24 @@ def settle(
         return due_at - instant if due_at else None
 
 
+def _many_fail(connection: Connection, endpoint_id: UUID, since: datetime) -> bool:
+    """Whether it is the endpoint that fails, as far as one can tell: a single event may be one that its receiver can't
+    take, which is given up in its time."""
+    asked = {"id": endpoint_id, "since": since, "fewest": FEWEST_FAILING}
+    return bool(connection.execute(_FAILING, asked).scalar_one() >= FEWEST_FAILING)
+
+
+_FAILING = text(
+    """
+    SELECT count(*) FROM (
+        (SELECT FROM webhook_deliveries
+         WHERE endpoint_id = :id AND status = 'pending' AND tries > 0 LIMIT :fewest)
+        UNION ALL
+        (SELECT FROM webhook_deliveries
+         WHERE endpoint_id = :id AND status = 'failed' AND finished_at >= :since LIMIT :fewest)
+    ) AS failing
+    """
+)
 _NEXT = text(f"SELECT min(next_attempt_at) FROM ({_HEADS}) AS heads")  # noqa: S608  constants
 _KEEP = text(
     """
@@ -263,7 +235,8 @@ _KEEP = text(
 
 @dataclass(frozen=True, slots=True)
 class Unattended:
-    """An endpoint whose workflow is to look: its log has grown beyond `place`, or it is overdue."""
+    """An endpoint whose workflow is to look: its log has grown beyond `place`, or it is overdue; or to end, since the
+    endpoint was paused or deleted."""
 
     id: UUID
     place: LogPosition
@@ -282,10 +255,10 @@ _UNATTENDED = text(
     SELECT id, xid, seq, is_overdue FROM (
         SELECT e.id, e.xid::text::bigint AS xid, e.seq,
                coalesce(e.due_at < billing_now() - interval '2 seconds', false) AS is_overdue,
-               EXISTS (SELECT FROM events v
+               e.status = 'active' AND EXISTS (SELECT FROM events v
                        WHERE (v.xid, v.seq) > (e.xid, e.seq) AND v.xid < pg_snapshot_xmin(pg_current_snapshot())
                       ) AS has_grown
-        FROM webhook_endpoints e WHERE e.status = 'active'
+        FROM webhook_endpoints e WHERE e.status = 'active' OR e.due_at IS NOT NULL
     ) AS known
     WHERE is_overdue OR has_grown
     """

@@ -19,7 +19,7 @@ from uuid import UUID, uuid4
 
 from sqlalchemy import Engine
 
-from billing.ledger import bills, feed, line_items, webhook_endpoints
+from billing.ledger import bills, feed, line_items, webhook_removal
 from billing.ledger.events import LogPosition
 from billing.ledger.public_events import PUBLIC
 from billing.origin import Actor, ActorKind, Origin
@@ -98,7 +98,7 @@ def flooded(stack: Stack, flood: Flood) -> Result:
         deadline = time.monotonic() + 60
         while set(standing(stack.engine, endpoint.id)) != {"delivered"} and time.monotonic() < deadline:
             time.sleep(0.2)
-        webhook_endpoints.remove(stack.engine, origin, endpoint.id)
+        webhook_removal.remove(stack.engine, origin, endpoint.id)
         return Result(len(expected), len(receiver.received), hung["hung"], flood.kills, written_s, took_s, wrong)
 
 

@@ -25,6 +25,7 @@ from billing.ledger import (
     rollups,
     sealing,
     seller,
+    webhook_backlog,
     webhook_endpoints,
     webhook_queue,
 )
@@ -202,7 +203,7 @@ def _webhooks(engine: Engine, secret_key: str) -> dict[str, str]:
 def _send(engine: Engine, endpoint_id: UUID) -> None:
     """Some arrived, one is refused over and over."""
     patience = Patience(first=timedelta(0))
-    webhook_queue.fill(engine, endpoint_id, give_up_after=patience.give_up_after)
+    webhook_backlog.fill(engine, endpoint_id, give_up_after=patience.give_up_after)
     for chain in webhook_queue.due(engine, endpoint_id):
         for n, delivery in enumerate(chain[:5]):
             answers = [(204, "", None)] if n < 4 else [(None, "", "timeout"), (500, LONG_NAME * 9, None)]

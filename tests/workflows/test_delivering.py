@@ -13,7 +13,17 @@ import pytest
 from sqlalchemy import Engine, text
 from standardwebhooks import Webhook, WebhookVerificationError
 
-from billing.ledger import bills, epochs, line_items, webhook_endpoints, webhook_log, webhook_queue
+from billing.ledger import (
+    bills,
+    epochs,
+    line_items,
+    webhook_backlog,
+    webhook_endpoints,
+    webhook_log,
+    webhook_queue,
+    webhook_redelivery,
+    webhook_removal,
+)
 from billing.ledger.database import transaction
 from billing.ledger.public_events import event_id
 from billing.ledger.webhook_endpoints import WebhookEndpoint
@@ -77,7 +87,7 @@ def test_what_happens_from_now_on_is_sent_as_the_feed_has_it(
         assert received.headers["webhook-id"] == received.id
         assert received.headers["content-type"] == "application/json"
         assert "actor" not in received.event
-    webhook_endpoints.remove(engine, origin, endpoint.id)
+    webhook_removal.remove(engine, origin, endpoint.id)
 
 
 def test_only_the_types_that_were_chosen(
@@ -91,7 +101,7 @@ def test_only_the_types_that_were_chosen(
     rounds(delivering(engine), endpoint, origin)
 
     assert receiver.accepted == [event_id(bill.id, 5)]
-    webhook_endpoints.remove(engine, origin, endpoint.id)
+    webhook_removal.remove(engine, origin, endpoint.id)
 
 
 def test_beside_failures_and_silence_each_bills_events_come_in_order(
@@ -271,7 +281,7 @@ def test_both_secrets_sign_for_a_day_after_a_rotation(
     Webhook(new).verify(receiver.received[-1].body, receiver.received[-1].headers)
     with pytest.raises(WebhookVerificationError):
         Webhook(old).verify(receiver.received[-1].body, receiver.received[-1].headers)
-    webhook_endpoints.remove(engine, origin, endpoint.id)
+    webhook_removal.remove(engine, origin, endpoint.id)
 
 
 def test_a_secret_sealed_under_another_key_is_a_failure_that_says_so(
@@ -289,7 +299,7 @@ def test_a_secret_sealed_under_another_key_is_a_failure_that_says_so(
     later(engine, timedelta(hours=1))
     rounds(delivering(engine), endpoint, origin)
     Webhook(new).verify(receiver.received[-1].body, receiver.received[-1].headers)
-    webhook_endpoints.remove(engine, origin, endpoint.id)
+    webhook_removal.remove(engine, origin, endpoint.id)
 
 
 def test_what_is_due_is_found_by_reading_each_that_waits_once(
@@ -313,7 +323,7 @@ def test_one_event_or_those_since_an_instant_are_sent_again(
     receiver.received.clear()
 
     def again(**wanted: object) -> int:
-        return webhook_log.redeliver(engine, origin, endpoint.id, give_up_after=timedelta(days=3), **wanted)
+        return webhook_redelivery.redeliver(engine, origin, endpoint.id, give_up_after=timedelta(days=3), **wanted)
 
     assert again(event=(bill.id, 2)) == 1
     rounds(by, endpoint, origin)
@@ -344,7 +354,7 @@ def test_far_behind_only_a_bounded_part_of_the_log_is_queued(
     endpoint: WebhookEndpoint,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(webhook_queue, "MOST_PENDING", 30)
+    monkeypatch.setattr(webhook_backlog, "MOST_PENDING", 30)
     receiver.answer = lambda _: 500
     for _ in range(5):
         added(engine, origin, open_bill().id, 20)

@@ -17,7 +17,7 @@ from temporalio.client import Client, WorkflowExecutionStatus
 from temporalio.worker import Worker
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner
 
-from billing.ledger import line_items, webhook_endpoints
+from billing.ledger import line_items, webhook_endpoints, webhook_removal
 from billing.origin import Origin
 from billing.settings import Settings
 from tests.support.ledger import OpenBill, draft
@@ -87,7 +87,7 @@ def test_events_are_sent_as_they_happen_until_it_is_paused_and_on_when_it_is_res
 
             webhook_endpoints.resume(engine, origin, endpoint.id)
             await eventually(lambda: f"evt_{bill.id}_3" in receiver.accepted)
-            webhook_endpoints.remove(engine, origin, endpoint.id)
+            webhook_removal.remove(engine, origin, endpoint.id)
 
     with WebhookReceiver() as receiver:
         run(scenario(receiver))
@@ -103,7 +103,7 @@ def test_what_failed_is_sent_again_without_anything_new_in_the_log(
             bill = open_bill()
             await eventually(lambda: f"evt_{bill.id}_1" in receiver.accepted)
             await eventually(lambda: standing(engine, endpoint.id).keys() == {"delivered"})
-        webhook_endpoints.remove(engine, origin, endpoint.id)
+        webhook_removal.remove(engine, origin, endpoint.id)
 
     with WebhookReceiver() as receiver:
         run(scenario(receiver))
@@ -125,7 +125,7 @@ def test_one_whose_workflow_is_gone_is_noticed_by_the_sweep(
             await client.get_workflow_handle(f"webhook-{endpoint.id}").terminate()
             receiver.answer = lambda _: 200
             await eventually(lambda: f"evt_{bill.id}_1" in receiver.accepted, 90)
-        webhook_endpoints.remove(engine, origin, endpoint.id)
+        webhook_removal.remove(engine, origin, endpoint.id)
 
     with WebhookReceiver() as receiver:
         run(scenario(receiver))

@@ -11,7 +11,7 @@ from flask import Response
 from billing.clock import parse_instant
 from billing.errors import InvalidArgument
 from billing.identifiers import parse_id
-from billing.ledger import webhook_endpoints, webhook_log
+from billing.ledger import webhook_endpoints, webhook_log, webhook_redelivery, webhook_removal
 from billing.ledger.public_events import parse_event_id
 from billing.ledger.webhook_endpoints import (
     TooManyWebhookEndpoints,
@@ -20,7 +20,8 @@ from billing.ledger.webhook_endpoints import (
     parse_types,
     parse_url,
 )
-from billing.ledger.webhook_log import STATES, WebhookDeliveryNotFound
+from billing.ledger.webhook_log import STATES
+from billing.ledger.webhook_redelivery import Range, Redelivery, WebhookDeliveryNotFound
 from webapp import webhooks
 from webapp.api import cursors, render
 from webapp.api.blueprint import api
@@ -144,7 +145,7 @@ def resume_webhook_endpoint(endpoint_id: str) -> Response:
 def delete_webhook_endpoint(endpoint_id: str) -> Response:
     """With its deliveries. What was queued is sent no more; the feed still has all of it."""
     parameters()
-    webhook_endpoints.remove(system().engine, origin(), _id_in(endpoint_id))
+    webhook_removal.remove(system().engine, origin(), _id_in(endpoint_id))
     return Response(status=204)
 
 
@@ -180,18 +181,22 @@ def list_webhook_deliveries(endpoint_id: str) -> Response:
     refusals=(NEITHER, WebhookDeliveryNotFound),
 )
 def redeliver_webhooks(endpoint_id: str) -> Response:
-    """One event by its id, or all that occurred since an instant; in the order of each bill, before what waits."""
+    """One event by its id, or all that occurred since an instant and was queued by now; each bill's in their order."""
     parameters()
     id_ = _id_in(endpoint_id)
-    body = json_object()
-    wanted: dict[str, Any] = {"only_failed": _flag(body, "only_failed")}
-    if body.get("event_id") is not None:
-        wanted["event"] = parse_event_id(body["event_id"])
-    for name in ("since", "until"):
-        if body.get(name) is not None:
-            wanted[name] = parse_instant(body[name], name)
-    queued = webhooks.redeliver(system(), origin(idempotency_key()), id_, **wanted)
-    return render.answer({"data": render.to_json({"queued": queued})})
+    done = _redelivered(id_, json_object())
+    return render.answer({"data": render.to_json({"queued": done.queued})}, replayed=done.replayed)
+
+
+def _redelivered(endpoint_id: UUID, body: Mapping[str, Any]) -> Redelivery:
+    event, only_failed = body.get("event_id"), _flag(body, "only_failed")
+    since, until = (parse_instant(body[n], n) if body.get(n) is not None else None for n in ("since", "until"))
+    if (event is None) == (since is None):
+        raise NEITHER
+    asked = origin(idempotency_key())
+    if since is None:
+        return webhooks.redeliver_one(system(), asked, endpoint_id, parse_event_id(event))
+    return webhook_redelivery.redeliver(system().engine, asked, endpoint_id, Range(since, until, only_failed))
 
 
 def _flag(body: Mapping[str, Any], name: str) -> bool:

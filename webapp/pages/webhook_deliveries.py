@@ -9,9 +9,10 @@ from flask import flash, request, url_for
 from flask.typing import ResponseReturnValue
 
 from billing.clock import parse_instant
-from billing.ledger import events, webhook_endpoints, webhook_log
+from billing.ledger import events, webhook_endpoints, webhook_log, webhook_redelivery
 from billing.ledger.public_events import parse_event_id
 from billing.ledger.webhook_log import AttemptMade
+from billing.ledger.webhook_redelivery import Range
 from webapp import webhooks
 from webapp.identity.access import allow
 from webapp.identity.caller import origin
@@ -58,11 +59,11 @@ def redeliver_webhooks(endpoint_id: str) -> ResponseReturnValue:
     form, id_ = Form.submitted(), parse_endpoint_id(endpoint_id)
     try:
         if form["event"]:
-            webhooks.redeliver(system(), origin(form.key), id_, event=parse_event_id(form["event"]))
+            webhooks.redeliver_one(system(), origin(form.key), id_, parse_event_id(form["event"]))
             said = "It is sent again."
         else:
             since = parse_instant(rfc3339_of(form["since"], "since"), "since")
-            count = webhooks.redeliver(system(), origin(form.key), id_, since=since)
+            count = webhook_redelivery.redeliver(system().engine, origin(form.key), id_, Range(since)).queued
             said = f"{count:,} {'event is' if count == 1 else 'events are'} sent again, in their order."
     except REFUSALS as refusal:
         return _page(endpoint_id, form.refused(refusal))

@@ -12,7 +12,7 @@ from flask.typing import ResponseReturnValue
 
 from billing.errors import InvalidArgument, VersionConflict
 from billing.identifiers import parse_id
-from billing.ledger import webhook_endpoints
+from billing.ledger import webhook_endpoints, webhook_removal
 from billing.ledger.public_events import PUBLIC
 from billing.ledger.webhook_endpoints import WebhookEndpoint, WebhookEndpointNotFound, parse_types, parse_url
 from webapp import webhooks
@@ -147,7 +147,7 @@ def _done(endpoint_id: str, do: Callable[..., object], outcome: str) -> Response
 @allow(Role.ADMIN)
 def remove_webhook(endpoint_id: str) -> ResponseReturnValue:
     form, id_ = Form.submitted(), parse_endpoint_id(endpoint_id)
-    webhook_endpoints.remove(system().engine, origin(form.key), id_)
+    webhook_removal.remove(system().engine, origin(form.key), id_)
     flash("Deleted: nothing is sent there any more.")
     return see_other(url_for("pages.list_webhooks"))
 

@@ -18,7 +18,9 @@ NOBODY = text("'00000000-0000-0000-0000-000000000000'")
 class EpochRow(Base):
     """A restored ledger, outranking what workflows heard of the one before. Without a row it is epoch 0.
 
-    Bill numbers from `numbers_from` to `numbers_to` are set aside: the ledger that is gone may have given them.
+    Events with a `seq` beyond `after_seq` are of this epoch, or of a later one; it is NULL of epochs that began before
+    it was noted. Bill numbers from `numbers_from` to `numbers_to` are set aside: the ledger that is gone may have given
+    them.
     """
 
     __tablename__ = "ledger_epochs"
@@ -31,6 +33,7 @@ class EpochRow(Base):
     epoch: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
     began_at: Mapped[datetime] = mapped_column(Instant)
     begun_by: Mapped[str] = mapped_column(Text)
+    after_seq: Mapped[int | None] = mapped_column(BigInteger)
     numbers_from: Mapped[int | None] = mapped_column(BigInteger)
     numbers_to: Mapped[int | None] = mapped_column(BigInteger)
 

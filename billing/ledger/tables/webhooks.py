@@ -32,14 +32,15 @@ class WebhookEndpointRow(Base):
 
     `types`: NULL for all. Secrets are sealed; the previous one signs beside the other until `previous_secret_until`.
     `failing_since`: nothing has arrived since then, though it was tried. `rests_until`: nothing is tried before.
-    `due_at`: when its workflow is to look again, NULL when nothing is due.
+    `due_at`: when its workflow is to look again, NULL when nothing is due. One that is deleted is seen by nobody; it
+    goes with the last of its deliveries.
     """
 
     __tablename__ = "webhook_endpoints"
     __table_args__ = (
         CheckConstraint("length(url) BETWEEN 1 AND 2048", name="url_length"),
         CheckConstraint("cardinality(types) > 0", name="some_type"),
-        CheckConstraint("status IN ('active', 'paused')", name="status_known"),
+        CheckConstraint("status IN ('active', 'paused', 'deleted')", name="status_known"),
         CheckConstraint("paused_reason IN ('by_hand', 'failing')", name="paused_reason_known"),
         CheckConstraint(
             "num_nulls(paused_reason, paused_at) = CASE status WHEN 'paused' THEN 0 ELSE 2 END", name="paused_since"
@@ -119,3 +120,37 @@ class WebhookAttemptRow(Base):
     latency_ms: Mapped[int] = mapped_column(Integer)
     excerpt: Mapped[str] = mapped_column(Text, server_default="")
     error: Mapped[str | None] = mapped_column(Text)
+
+
+class WebhookBacklogRow(Base):
+    """A bill (or customer, or whatever it is) of which so much is queued that the rest waits in the log: its events
+    from this version on."""
+
+    __tablename__ = "webhook_backlogs"
+
+    endpoint_id: Mapped[UUID] = mapped_column(ForeignKey("webhook_endpoints.id", ondelete="CASCADE"), primary_key=True)
+    subject_id: Mapped[UUID] = mapped_column(primary_key=True)
+    from_version: Mapped[int] = mapped_column(BigInteger)
+
+
+class WebhookRedeliveryRow(Base):
+    """A wish to send again what occurred in [`since`, `until`); `since` is NULL for one of a single event.
+
+    `found` is how many they were, `last_n` the last delivery that there was, and `after_n` how far it is carried out.
+    """
+
+    __tablename__ = "webhook_redeliveries"
+    __table_args__ = (
+        Index("ix_webhook_redeliveries_unfinished", "endpoint_id", "id", postgresql_where=text("finished_at IS NULL")),
+    )
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    endpoint_id: Mapped[UUID] = mapped_column(ForeignKey("webhook_endpoints.id", ondelete="CASCADE"), index=True)
+    since: Mapped[datetime | None] = mapped_column(Instant)
+    until: Mapped[datetime | None] = mapped_column(Instant)
+    only_failed: Mapped[bool]
+    asked_at: Mapped[datetime] = mapped_column(Instant)
+    found: Mapped[int] = mapped_column(BigInteger)
+    after_n: Mapped[int] = mapped_column(BigInteger)
+    last_n: Mapped[int] = mapped_column(BigInteger)
+    finished_at: Mapped[datetime | None] = mapped_column(Instant)

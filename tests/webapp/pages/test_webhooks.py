@@ -10,7 +10,7 @@ import pytest
 from flask import Flask
 from werkzeug.datastructures import MultiDict
 
-from billing.ledger import events, webhook_endpoints, webhook_log, webhook_queue
+from billing.ledger import events, webhook_endpoints, webhook_log, webhook_queue, webhook_removal
 from billing.ledger.public_events import PUBLIC
 from billing.ledger.webhook_queue import Attempt
 from billing.webhooks import Patience
@@ -303,7 +303,7 @@ def test_what_was_done_is_told_with_who_did_it(added, admin, engine):
 
 def test_there_is_nothing_yet(admin, engine, origin):
     for endpoint in webhook_endpoints.every(engine):
-        webhook_endpoints.remove(engine, origin, endpoint.id)
+        webhook_removal.remove(engine, origin, endpoint.id)
 
     assert "No webhooks yet" in admin.open(ADDRESS).text
 

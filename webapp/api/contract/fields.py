@@ -35,6 +35,7 @@ from billing.errors import (
     VersionConflict,
 )
 from billing.ledger.customers import EDITABLE
+from billing.ledger.public_events import EVENT_ID as EVENT_ID_PATTERN
 from billing.ledger.public_events import PUBLIC
 from billing.ledger.requests import LineItemRequestNotFound
 from billing.ledger.webhook_endpoints import LONGEST_URL, WebhookEndpointNotFound
@@ -233,7 +234,7 @@ TYPES = Field(
 )
 EVENT_ID = Field(
     "event_id",
-    nullable(text("One event, or `since`.", pattern="^evt_[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}_[0-9]{1,18}$")),
+    nullable(text("One event, or `since`.", pattern=f"^{EVENT_ID_PATTERN}$")),
 )
 SINCE = Field("since", nullable({**INSTANT, "description": "All that occurred from then on."}), example=month_start)
 UNTIL = Field("until", nullable({**INSTANT, "description": "And before this."}))
