@@ -100,8 +100,8 @@ def parse_event_id(text: object) -> EventId:
 
 
 def projected(event: Event, customer_id: str | None, position: str, epoch: int = 0) -> dict[str, Any]:
-    """A public event as JSON has it. `customer_id` is the caller's own name for the customer, where there is one; `epoch`
-    the one that it was written in."""
+    """A public event as JSON has it. `customer_id` is the caller's own name for the customer, where there is one;
+    `epoch` the one that it was written in."""
     declared = PUBLIC[event.type]
     return {
         "id": event_id(event.subject_id, event.version, epoch),

@@ -58,8 +58,8 @@ _CLEAR = text(
             ORDER BY n LIMIT :limit FOR UPDATE SKIP LOCKED
         ) AS w
         WHERE e.status = 'deleted' LIMIT :limit
-    ) AS some
-    WHERE d.endpoint_id = some.endpoint_id AND d.n = some.n
+    ) AS next_ones
+    WHERE d.endpoint_id = next_ones.endpoint_id AND d.n = next_ones.n
     """
 )
 _FORGET = text(

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import time
 from datetime import timedelta
 from uuid import UUID
 
 from sqlalchemy import Engine, text
 
-from billing.ledger import webhook_endpoints
+from billing.ledger import line_items, webhook_endpoints
 from billing.ledger.webhook_endpoints import WebhookEndpoint
 from billing.origin import Origin
 from billing.sealing import Seal
 from billing.webhooks import Patience, new_secret
-from workflows.delivering import Delivering, purpose
+from tests.support.ledger import draft
+from workflows.delivering import Delivering, Round, purpose
 from workflows.outgoing import Policy
 
 SECRET_KEY = "a secret of the tests"
@@ -34,6 +36,22 @@ def made_endpoint(
 
 def delivering(engine: Engine, patience: Patience = IMPATIENT, policy: Policy = LOCAL) -> Delivering:
     return Delivering(engine, SECRET_KEY, policy, patience)
+
+
+def rounds(by: Delivering, endpoint: WebhookEndpoint, origin: Origin, *, within_s: float = 60) -> list[Round]:
+    """Until nothing is queued, or the endpoint is done with."""
+    deadline, made = time.monotonic() + within_s, list[Round]()
+    while True:
+        made.append(by.round(endpoint.id, origin))
+        if made[-1].is_over or made[-1].wait is None:
+            return made
+        assert time.monotonic() < deadline
+        time.sleep(min(made[-1].wait.total_seconds(), 0.5))
+
+
+def added(engine: Engine, origin: Origin, bill_id: UUID, count: int = 1) -> None:
+    for _ in range(count):
+        line_items.add(engine, origin, bill_id, draft())
 
 
 def standing(engine: Engine, endpoint_id: UUID) -> dict[str, int]:

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from uuid import uuid4
@@ -12,8 +12,12 @@ from temporalio.client import Client, WorkflowHandle
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner
 
 from billing.ledger.database import transaction
+from billing.ledger.webhook_endpoints import WebhookEndpoint
+from billing.origin import Origin
 from billing.settings import Settings
 from embedded.temporal import Temporal
+from tests.support.webhook_receiver import WebhookReceiver
+from tests.support.webhooks import made_endpoint
 from workflows.bill import BillWorkflow
 from workflows.connection import connect
 from workflows.messages import BillFigures, WorkflowState
@@ -57,3 +61,17 @@ async def state_when(handle: BillHandle, wanted: Callable[[WorkflowState], bool]
             return state
         assert asyncio.get_running_loop().time() < deadline, f"still {state}"
         await asyncio.sleep(0.1)
+
+
+@pytest.fixture
+def receiver() -> Iterator[WebhookReceiver]:
+    with WebhookReceiver() as started:
+        yield started
+
+
+@pytest.fixture
+def endpoint(engine: Engine, origin: Origin, receiver: WebhookReceiver) -> Iterator[WebhookEndpoint]:
+    made, _ = made_endpoint(engine, origin, receiver.url)
+    yield made
+    with engine.begin() as connection:
+        connection.execute(text("DELETE FROM webhook_endpoints"))

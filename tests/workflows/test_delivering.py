@@ -5,7 +5,6 @@ from __future__ import annotations
 import random
 import threading
 import time
-from collections.abc import Iterator
 from datetime import timedelta
 from uuid import UUID
 
@@ -16,7 +15,7 @@ from standardwebhooks import Webhook, WebhookVerificationError
 from billing.ledger import (
     bills,
     epochs,
-    line_items,
+    feed,
     webhook_backlog,
     webhook_endpoints,
     webhook_log,
@@ -25,47 +24,18 @@ from billing.ledger import (
     webhook_removal,
 )
 from billing.ledger.database import transaction
-from billing.ledger.public_events import event_id
+from billing.ledger.public_events import EventId, event_id, parse_event_id
 from billing.ledger.webhook_endpoints import WebhookEndpoint
+from billing.ledger.webhook_redelivery import Range
 from billing.origin import Origin
 from billing.webhooks import Patience, new_secret
-from tests.support.ledger import OpenBill, draft
+from tests.support.ledger import OpenBill
 from tests.support.webhook_receiver import Received, WebhookReceiver
-from tests.support.webhooks import IMPATIENT, delivering, later, made_endpoint, sealed, standing
-from workflows.delivering import Delivering, Round
+from tests.support.webhooks import IMPATIENT, added, delivering, later, made_endpoint, rounds, sealed, standing
+from workflows.delivering import Round
 
 ITEMS = ("line_items.added",)
 SLOW = Patience(first=timedelta(minutes=1))
-
-
-@pytest.fixture
-def receiver() -> Iterator[WebhookReceiver]:
-    with WebhookReceiver() as started:
-        yield started
-
-
-@pytest.fixture
-def endpoint(engine: Engine, origin: Origin, receiver: WebhookReceiver) -> Iterator[WebhookEndpoint]:
-    made, _ = made_endpoint(engine, origin, receiver.url)
-    yield made
-    with engine.begin() as connection:
-        connection.execute(text("DELETE FROM webhook_endpoints"))
-
-
-def rounds(by: Delivering, endpoint: WebhookEndpoint, origin: Origin, *, within_s: float = 60) -> list[Round]:
-    """Until nothing is queued, or the endpoint is done with."""
-    deadline, made = time.monotonic() + within_s, list[Round]()
-    while True:
-        made.append(by.round(endpoint.id, origin))
-        if made[-1].is_over or made[-1].wait is None:
-            return made
-        assert time.monotonic() < deadline
-        time.sleep(min(made[-1].wait.total_seconds(), 0.5))
-
-
-def added(engine: Engine, origin: Origin, bill_id: UUID, count: int = 1) -> None:
-    for _ in range(count):
-        line_items.add(engine, origin, bill_id, draft())
 
 
 def test_what_happens_from_now_on_is_sent_as_the_feed_has_it(
@@ -323,9 +293,14 @@ def test_one_event_or_those_since_an_instant_are_sent_again(
     receiver.received.clear()
 
     def again(**wanted: object) -> int:
-        return webhook_redelivery.redeliver(engine, origin, endpoint.id, give_up_after=timedelta(days=3), **wanted)
+        return webhook_redelivery.redeliver(engine, origin, endpoint.id, Range(**wanted)).queued
 
-    assert again(event=(bill.id, 2)) == 1
+    def again_one(version: int) -> int:
+        event = EventId(bill.id, version)
+        days = timedelta(days=3)
+        return webhook_redelivery.redeliver_one(engine, origin, endpoint.id, event, give_up_after=days).queued
+
+    assert again_one(2) == 1
     rounds(by, endpoint, origin)
     assert [received.id for received in receiver.received] == [event_id(bill.id, 2)]
 
@@ -336,8 +311,8 @@ def test_one_event_or_those_since_an_instant_are_sent_again(
     assert [received.id for received in receiver.received] == [event_id(bill.id, n) for n in (3, 4)]
     assert again(since=since, only_failed=True) == 0
     assert again(since=since, until=since) == 0
-    with pytest.raises(webhook_log.WebhookDeliveryNotFound):
-        again(event=(bill.id, 99))
+    with pytest.raises(webhook_redelivery.WebhookDeliveryNotFound):
+        again_one(99)
 
 
 def line_items_since(engine: Engine, bill_id: UUID, version: int):
@@ -411,6 +386,35 @@ def test_after_a_restore_from_another_server_nothing_is_passed_over(
     added(engine, origin, bill.id)
     rounds(by, endpoint, origin)
     assert receiver.order()[f"evt_{bill.id}"] == [1, 2, 3]
+
+
+def test_after_a_restore_the_same_version_comes_under_another_id(
+    engine: Engine, origin: Origin, open_bill: OpenBill, receiver: WebhookReceiver, endpoint: WebhookEndpoint
+) -> None:
+    """Receivers know an event by its id: one with other contents must not pass for one that they had before."""
+    start, by, bill = feed.head(engine), delivering(engine), open_bill()
+    added(engine, origin, bill.id)
+    rounds(by, endpoint, origin)
+    epoch = epochs.begin(engine, "test", []).epoch
+    added(engine, origin, bill.id)
+    rounds(by, endpoint, origin)
+
+    sent = [received for received in receiver.received if str(bill.id) in received.id]
+    known = [f"evt_{bill.id}_1", f"evt_{bill.id}_2", f"evt_{bill.id}_3_{epoch}"]
+    assert [received.id for received in sent] == [received.headers["webhook-id"] for received in sent] == known
+    told = feed.page(engine, None, start, ("line_items.added",), limit=100).events
+    assert [event["id"] for event in told if event["subject"]["id"] == str(bill.id)] == known[1:]
+    listed = webhook_log.deliveries(engine, endpoint.id, limit=9)
+    assert [one.event_id for one in listed if str(bill.id) in one.event_id] == known[::-1]
+
+    def again(event: EventId) -> int:
+        days = timedelta(days=3)
+        return webhook_redelivery.redeliver_one(engine, origin, endpoint.id, event, give_up_after=days).queued
+
+    for lost in (EventId(bill.id, 3), EventId(bill.id, 2, epoch)):
+        with pytest.raises(webhook_redelivery.WebhookDeliveryNotFound):
+            again(lost)
+    assert again(parse_event_id(known[2])) == again(parse_event_id(known[1])) == 1
 
 
 def test_what_was_settled_a_month_ago_is_forgotten(

@@ -17,7 +17,7 @@ from temporalio.client import Client, WorkflowExecutionStatus
 from temporalio.worker import Worker
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner
 
-from billing.ledger import line_items, webhook_endpoints, webhook_removal
+from billing.ledger import line_items, webhook_endpoints, webhook_queue, webhook_removal
 from billing.origin import Origin
 from billing.settings import Settings
 from tests.support.ledger import OpenBill, draft
@@ -91,6 +91,36 @@ def test_events_are_sent_as_they_happen_until_it_is_paused_and_on_when_it_is_res
 
     with WebhookReceiver() as receiver:
         run(scenario(receiver))
+
+
+@pytest.mark.parametrize("end", [webhook_endpoints.pause, webhook_removal.remove])
+def test_the_workflow_of_one_that_sleeps_ends_when_it_is_paused_or_deleted(
+    engine: Engine, origin: Origin, ours: Settings, open_bill: OpenBill, end: Callable[[Engine, Origin, UUID], object]
+) -> None:
+    """Nothing is queued for it, and nothing new in the log: nobody else would wake it."""
+
+    async def scenario(receiver: WebhookReceiver) -> None:
+        endpoint, _ = made_endpoint(engine, origin, receiver.url, ("bill.created",))
+        async with serving(ours, engine) as client:
+            bill = open_bill()
+            await eventually(lambda: f"evt_{bill.id}_1" in receiver.accepted)
+            await eventually(lambda: due_at(engine, endpoint.id) is None)
+            assert await status_of(client, endpoint.id) == WorkflowExecutionStatus.RUNNING
+
+            end(engine, origin, endpoint.id)
+
+            await asyncio.wait_for(client.get_workflow_handle(f"webhook-{endpoint.id}").result(), 20)
+            await eventually(lambda: due_at(engine, endpoint.id) is None)
+            assert endpoint.id not in [one.id for one in webhook_queue.unattended(engine)]
+
+    with WebhookReceiver() as receiver:
+        run(scenario(receiver))
+
+
+def due_at(engine: Engine, endpoint_id: UUID) -> Any:
+    with engine.connect() as connection:
+        query = text("SELECT due_at FROM webhook_endpoints WHERE id = :id")
+        return connection.execute(query, {"id": endpoint_id}).scalar_one_or_none()
 
 
 def test_what_failed_is_sent_again_without_anything_new_in_the_log(

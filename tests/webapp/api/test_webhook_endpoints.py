@@ -17,6 +17,7 @@ from billing.ledger import events, webhook_endpoints
 from billing.origin import by_the_system
 from billing.sealing import Seal
 from tests.support.api import Api
+from tests.support.network import Network
 from tests.support.webhook_receiver import WebhookReceiver
 from tests.support.webhooks import delivering
 from webapp.config import Config
@@ -73,6 +74,23 @@ def test_repeated_with_its_key_nothing_is_made_and_no_secret_shown(admin: Api):
     assert again.headers["Idempotent-Replayed"] == "true"
     assert (other.status_code, other.json["details"]["reason"]) == (409, "idempotency_key_reused")
     assert len(admin.get(PATH).json["data"]) == 1
+
+
+def test_a_repeat_asks_nobody_where_its_name_leads_by_now(admin: Api, monkeypatch: pytest.MonkeyPatch):
+    asked = Network(monkeypatch)
+    asked.names["hooks.example"] = ["127.0.0.1"]
+    body = {"url": "http://hooks.example:9009/"}
+    first = admin.post(PATH, body, Idempotency_Key="named")
+    assert asked.looked_up == ["hooks.example"]
+    asked.names.clear()
+
+    again = admin.post(PATH, body, Idempotency_Key="named")
+
+    assert again.json["data"] == {**first.json["data"], "secret": None}
+    assert asked.looked_up == ["hooks.example"]
+    assert admin.post(PATH, body, Idempotency_Key="another").status_code == 400
+    admin.call("DELETE", f"{PATH}/{first.json['data']['id']}", None, {})
+    assert admin.post(PATH, body, Idempotency_Key="named").status_code == 404
 
 
 @pytest.mark.parametrize(
@@ -211,10 +229,16 @@ class TestDeliveries:
         again = {"event_id": f"evt_{bill_id}_2"}
         assert admin.post(f"{one}/redeliver", again, Idempotency_Key="a").json["data"] == {"queued": 1}
         self.deliver(engine, id_)
-        assert admin.post(f"{one}/redeliver", again, Idempotency_Key="a").json["data"] == {"queued": 0}
-        since = rfc3339(datetime.now(UTC) - timedelta(hours=1))
-        assert admin.post(f"{one}/redeliver", {"since": since}).json["data"] == {"queued": 4}
+        repeated = admin.post(f"{one}/redeliver", again, Idempotency_Key="a")
+        assert (repeated.json["data"], repeated.headers["Idempotent-Replayed"]) == ({"queued": 1}, "true")
+        all_since = {"since": rfc3339(datetime.now(UTC) - timedelta(hours=1))}
+        assert admin.post(f"{one}/redeliver", all_since, Idempotency_Key="b").json["data"] == {"queued": 4}
         self.deliver(engine, id_)
+        repeated = admin.post(f"{one}/redeliver", all_since, Idempotency_Key="b")
+        assert (repeated.json["data"], repeated.headers["Idempotent-Replayed"]) == ({"queued": 4}, "true")
+        self.deliver(engine, id_)
+        other = admin.post(f"{one}/redeliver", {**all_since, "only_failed": True}, Idempotency_Key="b")
+        assert other.json["details"]["reason"] == "idempotency_key_reused"
         assert [received.version for received in receiver.received] == [2, 1, 2, 3, 4]
 
     @pytest.mark.parametrize(

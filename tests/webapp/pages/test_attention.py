@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import text
 
 from billing.identifiers import new_id
-from billing.ledger import findings, reads, webhook_endpoints
+from billing.ledger import findings, reads, webhook_endpoints, webhook_removal
 from billing.ledger.consistency import OF_ROWS, OF_THE_LEDGER, OF_WORKFLOWS, Difference, Kind
 from billing.ledger.database import transaction
 from tests.support.webhooks import made_endpoint
@@ -152,7 +152,7 @@ def test_what_is_overdue_is_closed_on_request(admin, engine, new_bill):
     assert reads.bill(engine, bill.id).is_closed
 
 
-def test_a_webhook_endpoint_at_which_nothing_arrives_is_shown_without_its_address(viewer, engine, origin):
+def test_a_webhook_endpoint_at_which_nothing_arrives_is_shown_without_its_address(viewer, admin, engine, origin):
     endpoint, _ = made_endpoint(engine, origin, "http://receiver.example/hooks?token=a-password")
     with transaction(engine) as connection:
         webhook_endpoints.paused(connection, origin, webhook_endpoints.locked(connection, endpoint.id), "failing")
@@ -160,6 +160,17 @@ def test_a_webhook_endpoint_at_which_nothing_arrives_is_shown_without_its_addres
     assert "1 webhook endpoint is paused" in page.text
     assert "receiver.example" in page.text
     assert "a-password" not in page.text
+    # Who may resume it is led to it; nobody else could open it.
+    place = f"/settings/webhooks/{endpoint.id}"
+    assert admin.open("/attention").all("a", href=place)
+    assert admin.open("/").all("a", href=place)
+    assert page.all("a", href=place) == viewer.open("/").all("a", href=place) == []
+    assert "Resume" in admin.open(place).text
+    other, _ = made_endpoint(engine, origin, "http://other.example/hooks")
+    with transaction(engine) as connection:
+        webhook_endpoints.paused(connection, origin, webhook_endpoints.locked(connection, other.id), "failing")
+    assert admin.open("/attention").id("concern-webhooks").all("a", href="/settings/webhooks")
+    webhook_removal.remove(engine, origin, other.id)
     webhook_endpoints.resume(engine, origin, endpoint.id)
     webhook_endpoints.pause(engine, origin, endpoint.id)
     assert "webhook endpoint" not in viewer.open("/attention").text
