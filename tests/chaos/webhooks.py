@@ -1,7 +1,7 @@
 """Webhooks to a receiver that fails half of the time and hangs at times, while workers are killed: all arrive, each at
 least once, those of a bill in their order.
 
-python -m tests.chaos.webhooks --events 10000 --bills 500 --kills 5 --seed 7
+python -m tests.chaos.webhooks --events 10000 --bills 500 --kills 5 --seed 7 --record
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from billing.ledger.events import LogPosition
 from billing.ledger.public_events import PUBLIC
 from billing.origin import Actor, ActorKind, Origin
 from billing.period import Period
+from tests.chaos import report
 from tests.chaos.system import System
 from tests.support.ledger import draft
 from tests.support.stack import SECRET, Stack
@@ -50,11 +51,15 @@ class Flood:
 
 @dataclass(frozen=True)
 class Result:
-    """`wrong`: what was lost, was sent out of order, or never was an event."""
+    """`failed` and `hung` are how requests were answered; `repeated` arrived once more after they had arrived. `wrong`:
+    what was lost, was sent out of order, or never was an event."""
 
     events: int
     requests: int
+    failed: int
     hung: int
+    repeated: int
+    most_requests: int
     kills: int
     written_s: float
     took_s: float
@@ -62,8 +67,9 @@ class Result:
 
     def __str__(self) -> str:
         return (
-            f"{self.events:,} events in {self.requests:,} requests ({self.hung} hung), {self.kills} workers killed;"
-            f" written in {self.written_s:.0f} s, all arrived after {self.took_s:.0f} s;"
+            f"{self.events:,} events in {self.requests:,} requests ({self.failed:,} answered 500, {self.hung} hung,"
+            f" {self.repeated} were repeats of what had arrived; {self.most_requests} for one event at most),"
+            f" {self.kills} workers killed; written in {self.written_s:.0f} s, all arrived after {self.took_s:.0f} s;"
             f" {'; '.join(self.wrong) if self.wrong else 'each at least once, in the order of its bill'}"
         )
 
@@ -71,14 +77,18 @@ class Result:
 def flooded(stack: Stack, flood: Flood) -> Result:
     """Needs a stack whose worker was started with IMPATIENT."""
     chance = random.Random(flood.seed)
-    hung = Counter[str]()
+    answered = Counter[str]()
+    asked = Counter[str]()
 
     def answer(received: Received) -> int | None:
         # Asked for by one request at a time.
+        asked[received.id] += 1
         if chance.random() < flood.hangs:
-            hung["hung"] += 1
+            answered["hung"] += 1
             return None
-        return 500 if chance.random() < FAILS else 200
+        status = 500 if chance.random() < FAILS else 200
+        answered["failed" if status == 500 else "accepted"] += 1
+        return status
 
     with WebhookReceiver(answer) as receiver:
         origin = Origin(Actor(ActorKind.API_KEY, "flood", "flood"), uuid4(), "flood")
@@ -99,7 +109,18 @@ def flooded(stack: Stack, flood: Flood) -> Result:
         while set(standing(stack.engine, endpoint.id)) != {"delivered"} and time.monotonic() < deadline:
             time.sleep(0.2)
         webhook_removal.remove(stack.engine, origin, endpoint.id)
-        return Result(len(expected), len(receiver.received), hung["hung"], flood.kills, written_s, took_s, wrong)
+        return Result(
+            events=len(expected),
+            requests=len(receiver.received),
+            failed=answered["failed"],
+            hung=answered["hung"],
+            repeated=answered["accepted"] - len(receiver.accepted),
+            most_requests=max(asked.values(), default=0),
+            kills=flood.kills,
+            written_s=written_s,
+            took_s=took_s,
+            wrong=wrong,
+        )
 
 
 def _write(engine: Engine, origin: Origin, flood: Flood) -> float:
@@ -159,12 +180,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options.add_argument("--bills", type=int, default=500)
     options.add_argument("--kills", type=int, default=5)
     options.add_argument("--seed", type=int, default=7)
+    options.add_argument("--record", action="store_true", help="append what came of it to tests/chaos/results")
     asked = options.parse_args(arguments)
     with System() as system:
         system.stack.worker.stop()
         system.stack.worker.start(**IMPATIENT)
         result = flooded(system.stack, Flood(asked.seed, asked.events, asked.bills, asked.kills))
     print(f"seed {asked.seed}: {result}")
+    if asked.record:
+        command = f"python -m tests.chaos.webhooks --events {asked.events} --bills {asked.bills} --kills {asked.kills}"
+        facts = {"command": f"{command} --seed {asked.seed}", **report.place(), "result": str(result)}
+        differences = {None: list(result.wrong)} if result.wrong else {}
+        print(report.record(report.Report("Webhooks", facts, differences=differences)))
     return 1 if result.wrong else 0
 
 
