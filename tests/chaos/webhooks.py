@@ -190,7 +190,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if asked.record:
         command = f"python -m tests.chaos.webhooks --events {asked.events} --bills {asked.bills} --kills {asked.kills}"
         facts = {"command": f"{command} --seed {asked.seed}", **report.place(), "result": str(result)}
-        differences = {None: list(result.wrong)} if result.wrong else {}
+        differences = {"": list(result.wrong)} if result.wrong else {}
         print(report.record(report.Report("Webhooks", facts, differences=differences)))
     return 1 if result.wrong else 0
 
