@@ -5,10 +5,12 @@ every spelling; nobody is connected to."""
 
 from __future__ import annotations
 
+import re
 import socket
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -20,6 +22,7 @@ from workflows import receivers
 from workflows.outgoing import AddressRefused, Policy, check, post
 from workflows.receivers import parse
 
+DECISION = Path(__file__).parents[2] / "docs" / "decisions" / "0025-outgoing-requests.md"
 OK = answering(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
 PUBLIC = Policy()
 DEVELOPMENT = Policy(allow_http=True, allow_private=True)
@@ -73,6 +76,15 @@ LOOPBACK_SPELLED = [
     "https://[64:ff9b:1::7f00:1]:{port}/",
     "https://[2002:7f00:1::]:{port}/",
     "https://[2001:0:7f00:1::]:{port}/",
+    "https://[::ffff:7f00:0001]:{port}/",
+    "https://[::ffff:127.0.0.1%251]:{port}/",
+    "https://[64:ff9b::7f00:1]:{port}/",
+    "https://[64:ff9b:1:ffff:ffff:ffff:7f00:1]:{port}/",
+    "https://[2002:7f00:0001::1]:{port}/",
+    "https://0x7f.0.1:{port}/",
+    "https://017700000001.:{port}/",
+    "https://public.example.:{port}/",
+    "https://[fe80::1%2]:{port}/",
     "https://[::1%25lo]:{port}/",
     "https://[::1%lo]:{port}/",
     "https://[%3a%3a1]:{port}/",
@@ -184,7 +196,7 @@ ELSEWHERE_NOT_PUBLIC = [
 ]
 # Public, and still no business of ours.
 PORTS = [
-    *(f"https://public.example:{port}/" for port in (0, 1, 22, 23, 25, 53, 80, 389, 445, 587, 993, 1023)),
+    *(f"https://public.example:{port}/" for port in (0, "00", 1, 22, 23, 25, 53, 80, 389, 445, 587, 993, 1023)),
     *(f"https://public.example:{port}/" for port in ("65536", "99999", "100443", "4e3", "-443", "0x1bb", "٤٤٣")),
 ]
 
@@ -243,6 +255,8 @@ def test_the_cases_are_many_and_each_is_another():
     cases = [*LOOPBACK_SPELLED, *ELSEWHERE_NOT_PUBLIC, *PORTS]
 
     assert len(cases) == len(set(cases)) >= 60
+    (said,) = re.findall(r"(\d+) addresses in as many spellings", DECISION.read_text())
+    assert len(cases) == int(said)
 
 
 def test_the_listening_server_would_have_been_reached(network: Network, listening: Receiver):
