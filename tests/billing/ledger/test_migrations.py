@@ -15,14 +15,26 @@ import pytest
 from sqlalchemy import Engine, event, text
 
 from billing.bill import Seller
-from billing.ledger import bills, customers, links, rollups, seller, settings, webhook_endpoints
+from billing.ledger import (
+    bills,
+    customers,
+    line_items,
+    links,
+    rollups,
+    seller,
+    settings,
+    webhook_backlog,
+    webhook_endpoints,
+    webhook_queue,
+    webhook_removal,
+)
 from billing.ledger.database import create_engine
 from billing.origin import Origin
 from billing.period import Period
 from embedded.postgres import Postgres
 from tests.conftest import PROJECT, migrate
-from tests.support.ledger import OFFERED, keyed
-from tests.support.webhooks import made_endpoint
+from tests.support.ledger import OFFERED, draft, keyed
+from tests.support.webhooks import made_endpoint, standing
 from webapp.identity import api_keys, user_changes, users
 from webapp.identity.roles import Role
 from webapp.identity.scopes import OF_ROLE, Scope
@@ -141,6 +153,32 @@ def test_webhook_endpoints_go_with_their_tables_and_can_be_made_anew(whole: str,
     with connected(whole) as engine:
         endpoint, _ = made_endpoint(engine, creating, "https://receiver.example/hooks")
         assert [one.id for one in webhook_endpoints.every(engine)] == [endpoint.id]
+
+
+def test_what_waits_in_the_log_for_a_webhook_is_queued_on_the_way_back(whole: str, origin: Origin) -> None:
+    with connected(whole) as engine:
+        instant = datetime.now(UTC)
+        kept, _ = made_endpoint(engine, origin, "https://receiver.example/hooks", ("line_items.added",))
+        deleted, _ = made_endpoint(engine, origin, "https://receiver.example/hooks")
+        paused, _ = made_endpoint(engine, origin, "https://receiver.example/hooks")
+        bill = bills.open_bill(engine, origin, "acme", Period(instant, instant + timedelta(days=30))).bill
+        most = webhook_backlog.MOST_OF_A_BILL
+        for _ in range(most + 5):
+            line_items.add(engine, origin, bill.id, draft())
+        webhook_backlog.fill(engine, kept.id, give_up_after=timedelta(days=3))
+        assert standing(engine, kept.id) == {"pending": most}
+        webhook_removal.remove(engine, origin, deleted.id)
+        webhook_endpoints.pause(engine, origin, paused.id)
+    migrate(whole, "0014", back=True)
+    with connected(whole) as engine:
+        assert standing(engine, kept.id) == {"pending": most + 5}
+        assert {one.id for one in webhook_endpoints.every(engine)} == {kept.id, paused.id}
+    migrate(whole)
+    with connected(whole) as engine:
+        webhook_backlog.fill(engine, kept.id, give_up_after=timedelta(days=3))
+        assert standing(engine, kept.id) == {"pending": most + 5}
+        # Its workflow may have slept all the time.
+        assert paused.id in [one.id for one in webhook_queue.unattended(engine) if one.is_overdue]
 
 
 def links_of(engine: Engine) -> list[Any]:
