@@ -62,7 +62,7 @@ def upgrade() -> None:
     # Of epochs that began before, events keep the ids that they were told under.
     op.add_column("ledger_epochs", sa.Column("after_seq", COUNT, nullable=True))
     # Their workflows may sleep, and nobody would wake them to end.
-    op.execute("UPDATE webhook_endpoints SET due_at = paused_at WHERE status = 'paused'")
+    op.execute("UPDATE webhook_endpoints SET due_at = paused_at - interval '1 minute' WHERE status = 'paused'")
 
 
 def downgrade() -> None:

@@ -75,9 +75,9 @@ def test_two_events_of_which_none_arrives_for_a_day_pause_it(
     origin: Origin,
     open_bill: OpenBill,
     receiver: WebhookReceiver,
-    endpoint: WebhookEndpoint,
     passes: Passes,
 ) -> None:
+    endpoint, _ = made_endpoint(engine, origin, receiver.url, ("bill.created",))
     receiver.answer = lambda _: 503
     bills = [open_bill(), open_bill()]
     by = delivering(engine, USUAL)

@@ -16,10 +16,22 @@ from temporalio.client import Client
 from temporalio.service import RPCError, RPCStatusCode
 
 from billing.bill import CloseReason
-from billing.ledger import bills, line_items, overview, progress, reads, requests, sealing, seals
+from billing.ledger import (
+    bills,
+    line_items,
+    overview,
+    progress,
+    reads,
+    requests,
+    sealing,
+    seals,
+    webhook_backlog,
+    webhook_removal,
+)
 from billing.origin import Origin
 from billing.settings import Settings
 from tests.support.ledger import OpenBill, draft
+from tests.support.webhooks import made_endpoint, standing
 from tests.workflows.conftest import serving, state_when
 from workflows import catching_up
 from workflows import sweep as sweeping
@@ -260,3 +272,22 @@ def test_a_running_worker_seals(engine: Engine, settings: Settings, open_bill: O
 
     asyncio.run(run())
     assert sealing.last(engine)
+
+
+def test_a_running_worker_clears_away_what_was_sent_to_a_webhook_that_is_deleted(
+    engine: Engine, settings: Settings, origin: Origin, open_bill: OpenBill, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(webhook_removal, "AT_ONCE", 2)
+    endpoint, _ = made_endpoint(engine, origin, "http://127.0.0.1:9/")
+    for _ in range(3):
+        open_bill()
+    webhook_backlog.fill(engine, endpoint.id, give_up_after=timedelta(days=3))
+    assert standing(engine, endpoint.id) == {"pending": 6}
+    webhook_removal.remove(engine, origin, endpoint.id)
+
+    async def run() -> None:
+        task = without_temporal(settings, engine)
+        await eventually(lambda: standing(engine, endpoint.id) == {})
+        task.cancel()
+
+    asyncio.run(run())

@@ -403,7 +403,7 @@ _ENDPOINT_MEMBERS = {
 }
 WEBHOOK_ENDPOINT = component(
     "WebhookEndpoint",
-    record(_ENDPOINT_MEMBERS, {"pending": whole("Events that are queued; told when the endpoint alone is read.")}),
+    record(_ENDPOINT_MEMBERS, {"pending": whole("Events that wait to be sent; told when the endpoint alone is read.")}),
 )
 ISSUED_WEBHOOK_ENDPOINT = component(
     "IssuedWebhookEndpoint",
