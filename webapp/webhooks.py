@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from billing.ledger import webhook_endpoints, webhook_redelivery
+from billing.ledger import webhook_endpoints, webhook_redelivery, webhook_secrets
 from billing.ledger.public_events import EventId
 from billing.ledger.webhook_endpoints import WebhookEndpoint
 from billing.ledger.webhook_redelivery import Redelivery
@@ -62,7 +62,7 @@ def edit(
 def rotate(system: System, origin: Origin, endpoint_id: UUID) -> Issued:
     """For a day both secrets sign. Raises WebhookEndpointNotFound."""
     secret = new_secret()
-    endpoint, replayed = webhook_endpoints.rotate(
+    endpoint, replayed = webhook_secrets.rotate(
         system.engine, origin, endpoint_id, lambda id_: system.seal.close(purpose(id_), secret)
     )
     return Issued(endpoint, None if replayed else secret)

@@ -20,7 +20,6 @@ from billing.ledger.public_events import PUBLIC
 from billing.ledger.rows import Row
 from billing.ledger.tables.webhooks import WebhookDeliveryRow, WebhookEndpointRow
 from billing.origin import Origin, fingerprint
-from billing.webhooks import BOTH_SECRETS_FOR
 
 MOST_ENDPOINTS = 50
 LONGEST_URL = 2_048
@@ -194,7 +193,7 @@ def edit(
         if "url" in changed:
             data["host"] = host_of(str(changed["url"]))
             changed |= _afresh(connection, row, paused_for=timedelta(0))
-        return _write(connection, origin, row, "webhook_endpoint.updated", data, **changed)
+        return write(connection, origin, row, "webhook_endpoint.updated", data, **changed)
 
 
 def pause(engine: Engine, origin: Origin, endpoint_id: UUID) -> WebhookEndpoint:
@@ -209,7 +208,7 @@ def paused(connection: Connection, origin: Origin, row: Row, reason: str, *, is_
     instant = now(connection)
     due_at = None if is_known else instant - LONG_DUE
     values = {"status": "paused", "paused_reason": reason, "paused_at": instant, "due_at": due_at}
-    return _write(connection, origin, row, "webhook_endpoint.paused", {"reason": reason}, **values)
+    return write(connection, origin, row, "webhook_endpoint.paused", {"reason": reason}, **values)
 
 
 def resume(engine: Engine, origin: Origin, endpoint_id: UUID) -> WebhookEndpoint:
@@ -220,31 +219,7 @@ def resume(engine: Engine, origin: Origin, endpoint_id: UUID) -> WebhookEndpoint
             return endpoint_of(row)
         afresh = _afresh(connection, row, paused_for=now(connection) - row.paused_at)
         values = {"status": "active", "paused_reason": None, "paused_at": None, **afresh}
-        return _write(connection, origin, row, "webhook_endpoint.resumed", **values)
-
-
-def rotate(
-    engine: Engine, origin: Origin, endpoint_id: UUID, sealed_secret: Callable[[UUID], str]
-) -> tuple[WebhookEndpoint, bool]:
-    """A new secret; the one before signs beside it for a day. Whether a repeat found that done already."""
-    print_ = fingerprint()
-    with transaction(engine) as connection:
-        row = locked(connection, endpoint_id)
-        operation = "rotate_webhook_secret"
-        if idempotency.recall(connection, origin, operation, print_, scope_id=endpoint_id):
-            return endpoint_of(row), True
-        until = now(connection) + BOTH_SECRETS_FOR
-        rotated = _write(
-            connection,
-            origin,
-            row,
-            "webhook_endpoint.secret_rotated",
-            secret=sealed_secret(endpoint_id),
-            previous_secret=row.secret,
-            previous_secret_until=until,
-        )
-        idempotency.remember(connection, origin, operation, print_, endpoint_id, scope_id=endpoint_id)
-        return rotated, False
+        return write(connection, origin, row, "webhook_endpoint.resumed", **values)
 
 
 def locked(connection: Connection, endpoint_id: UUID) -> Row:
@@ -271,7 +246,7 @@ def _afresh(connection: Connection, row: Row, *, paused_for: timedelta) -> dict[
     return {"failing_since": None, "rests_until": None, "due_at": instant - LONG_DUE}
 
 
-def _write(
+def write(
     connection: Connection,
     origin: Origin,
     row: Row,
@@ -279,6 +254,7 @@ def _write(
     data: Mapping[str, Any] | None = None,
     **values: object,
 ) -> WebhookEndpoint:
+    """The row as `locked` gave it, changed, with the event of that."""
     instant = now(connection)
     written = connection.execute(
         update(WebhookEndpointRow)
@@ -292,7 +268,7 @@ def _write(
 
 def told(connection: Connection, origin: Origin, row: Row, event: str, data: Mapping[str, Any]) -> None:
     """Something was done with the endpoint that changes none of what it is; its workflow is to look at once."""
-    _write(connection, origin, row, event, data, rests_until=None, due_at=now(connection) - LONG_DUE)
+    write(connection, origin, row, event, data, rests_until=None, due_at=now(connection) - LONG_DUE)
 
 
 def _read(connection: Connection, endpoint_id: UUID) -> WebhookEndpoint:

@@ -22,6 +22,7 @@ from billing.ledger import (
     webhook_queue,
     webhook_redelivery,
     webhook_removal,
+    webhook_secrets,
 )
 from billing.ledger.database import transaction
 from billing.ledger.public_events import EventId, event_id, parse_event_id
@@ -239,7 +240,7 @@ def test_both_secrets_sign_for_a_day_after_a_rotation(
 ) -> None:
     endpoint, old = made_endpoint(engine, origin, receiver.url)
     new = new_secret()
-    webhook_endpoints.rotate(engine, origin, endpoint.id, sealed(new))
+    webhook_secrets.rotate(engine, origin, endpoint.id, sealed(new))
     open_bill()
     rounds(delivering(engine), endpoint, origin)
     for secret in (old, new):
@@ -265,7 +266,7 @@ def test_a_secret_sealed_under_another_key_is_a_failure_that_says_so(
         "secret_unreadable"
     }
 
-    webhook_endpoints.rotate(engine, origin, endpoint.id, sealed(new := new_secret()))
+    webhook_secrets.rotate(engine, origin, endpoint.id, sealed(new := new_secret()))
     later(engine, timedelta(hours=1))
     rounds(delivering(engine), endpoint, origin)
     Webhook(new).verify(receiver.received[-1].body, receiver.received[-1].headers)
