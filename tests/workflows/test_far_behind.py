@@ -201,6 +201,15 @@ class TestAgain:
         assert first.queued == repeated.queued == later_on.queued > 60
         assert self.versions(receiver, bill_id) == list(range(1, 62))
 
+    def test_what_was_sent_since_it_was_asked_for_has_had_its_turn(
+        self, engine: Engine, origin: Origin, receiver: WebhookReceiver, endpoint: WebhookEndpoint, bill_id: UUID
+    ) -> None:
+        for _ in range(2):
+            redelivery.redeliver(engine, origin, endpoint.id, Range(LONG_AGO))
+        rounds(delivering(engine), endpoint, origin)
+
+        assert self.versions(receiver, bill_id) == list(range(1, 62))
+
     def test_what_is_new_meanwhile_waits_for_none_of_it(
         self, engine: Engine, origin: Origin, open_bill: OpenBill, receiver: WebhookReceiver, endpoint: WebhookEndpoint,
         bill_id: UUID,
