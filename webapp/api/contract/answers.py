@@ -185,7 +185,7 @@ LINE_ITEM_REQUEST = component(
             "line_item_id": {**ID, "description": "Once it is `added`."},
             "line_item_bill_id": {
                 **ID,
-                "description": "Once it is `added`: the bill that the item is on. Another one of the customer's, if its "
+                "description": "Once it is `added`: the bill that the item is on. Another one of the customer, if its "
                 "reference was charged there before.",
             },
             "error": {**ERROR, "description": "Once it is `rejected`."},
