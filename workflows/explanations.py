@@ -40,6 +40,12 @@ EXPLANATIONS = {
         "The record of what its workflow heard can't be right",
         "It speaks of more than is stored, which no way of changing it leads to: a hand was in the database.",
     ),
+    Kind.REFERENCES: Explanation(
+        "References and items don't fit together",
+        "What an integrator sends again would be charged again, or not at all: a hand was in the database, or some"
+        " tables alone were restored. pave reconcile --repair takes the references of items that are on the bill;"
+        " which item is right where two have one, or none, no program can say.",
+    ),
     Kind.NUMBERS: Explanation(
         "Bill numbers have a gap",
         "Numbers that were given and numbers that bills have don't agree. If the ledger was restored from before,"

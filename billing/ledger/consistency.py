@@ -24,6 +24,7 @@ class Kind(StrEnum):
     EVENTS = "events"
     PAYABLES = "payables"
     RECORDS = "records"
+    REFERENCES = "references"
     NUMBERS = "numbers"
     LOG = "log"
     NO_WORKFLOW = "no_workflow"
@@ -39,7 +40,7 @@ class Kind(StrEnum):
     TEMPORAL = "temporal"
 
 
-OF_ROWS = (Kind.SUMS, Kind.COUNTS, Kind.EVENTS, Kind.PAYABLES, Kind.RECORDS)
+OF_ROWS = (Kind.SUMS, Kind.COUNTS, Kind.EVENTS, Kind.PAYABLES, Kind.RECORDS, Kind.REFERENCES)
 OF_THE_LEDGER = (Kind.NUMBERS, Kind.LOG)
 OF_WORKFLOWS = (
     Kind.NO_WORKFLOW, Kind.BEHIND, Kind.UNFINISHED, Kind.ENDED, Kind.SILENT, Kind.WEDGED, Kind.FAILING, Kind.AHEAD,
@@ -230,4 +231,26 @@ _RECORDS = text(
     """
 )
 
-_CHECKS = (_sums, _counts, _events, _payables, _records)
+
+def _references(connection: Connection, bill_ids: list[UUID]) -> Iterator[Difference]:
+    """Of items: what is taken by no item, `references.without_an_item` finds."""
+    for row in connection.execute(_REFERENCES, {"ids": bill_ids}):
+        state = "another item has" if row.is_taken else "isn't taken"
+        sentence = f"items whose reference {state}: {row.items}, the first at position {row.first}"
+        yield Difference(row.bill_id, sentence, Kind.REFERENCES)
+
+
+_REFERENCES = text(
+    """
+    SELECT i.bill_id, k.item_id IS NOT NULL AS is_taken, count(*) AS items, min(i.position) AS first
+    FROM line_items i
+    JOIN bills b ON b.id = i.bill_id
+    LEFT JOIN line_item_references k
+        ON k.customer_id = b.customer_id AND k.source = i.source AND k.reference = i.reference
+    WHERE i.bill_id = ANY(:ids) AND i.reference IS NOT NULL
+      AND (k.bill_id, k.item_id) IS DISTINCT FROM (i.bill_id, i.id)
+    GROUP BY i.bill_id, is_taken ORDER BY i.bill_id, is_taken
+    """
+)
+
+_CHECKS = (_sums, _counts, _events, _payables, _records, _references)

@@ -212,7 +212,8 @@ def _bill_of_item(connection: Connection, row: Any) -> UUID | None:
         return row.bill_id if row.item_id else None
     asked = {"bill_id": row.bill_id, "source": row.source, "reference": row.reference}
     known = connection.execute(_REFERENCE, asked).one_or_none()
-    return known.bill_id if known else row.bill_id
+    home: UUID = known.bill_id if known else row.bill_id
+    return home
 
 
 _REFERENCE = text(
