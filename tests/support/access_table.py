@@ -34,7 +34,7 @@ Made from what the routes declare (`webapp/identity/access.py`), by `.venv/bin/p
   named, that suffices for what keys of the same name asked for; what others did is 404.
 
 A key that is bound to customers is let in where its column says `yes`, to what is theirs: another customer's bill is
-404 like one that isn't there, lists are kept to its own. Elsewhere the answer is 403, `key_bound`.
+404 like one that isn't there, lists and exports are kept to its own. Elsewhere the answer is 403, `key_bound`.
 """
 
 
