@@ -27,6 +27,7 @@ class Kind(StrEnum):
     SEAL_CHANGED = "seal_changed"
     SEAL_MISSING = "seal_missing"
     OTHER_SEAL = "other_seal"
+    OTHER_EVENTS = "other_events"
     CUT_OFF = "cut_off"
 
 
@@ -37,6 +38,7 @@ _SENTENCES = {
     Kind.SEAL_CHANGED: "was changed",
     Kind.SEAL_MISSING: "is missing",
     Kind.OTHER_SEAL: "isn't the one that is known: the log was sealed anew since",
+    Kind.OTHER_EVENTS: "isn't over the events that were exported of its range: some differ, are missing or were put in",
     Kind.CUT_OFF: "is known and missing: the log's end was cut off, or a backup from before was restored",
 }
 
