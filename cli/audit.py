@@ -93,6 +93,10 @@ def _report(verdict: Verdict) -> None:
     if verdict.flaw is not None:
         click.echo(f"FOUND: {verdict.flaw.sentence}")
     click.echo(f"{_events(verdict.unsealed)} not sealed yet")
+    if verdict.is_copied:
+        click.echo("a dump brought the log here: what happened since isn't sealed before `pave reconcile --repair`")
+    for adopted_at in verdict.adopted_at:
+        click.echo(f"a dump had brought the log here: put in order, it is sealed anew since {rfc3339(adopted_at)}")
     for began_at in verdict.restored_at:
         click.echo(
             f"the ledger was restored from a backup before {rfc3339(began_at)}: seals from in between went with it"

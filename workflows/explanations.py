@@ -53,8 +53,8 @@ EXPLANATIONS = {
         " Numbers are never given twice, and never set back.",
     ),
     Kind.LOG: Explanation(
-        "The event log is ahead of the server",
-        "It came from another server in a dump: what happens now is not followed by live pages and sums."
+        "The event log is another server's",
+        "It came in a dump: live pages and sums don't follow what happens now, or not all of it, and it isn't sealed."
         " pave reconcile --repair puts it in order.",
     ),
     Kind.NO_WORKFLOW: Explanation(

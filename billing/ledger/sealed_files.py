@@ -78,7 +78,7 @@ def verify(entries: Iterable[bytes], lines: Iterable[str], known: Known | None =
         upto = seal
     if flaw is None and known is not None and known.number > upto.number:
         flaw = Flaw(Kind.CUT_OFF, known.number)
-    return Verdict(upto, log.passed, flaw, log.left, ())
+    return Verdict(upto, log.passed, flaw, log.left)
 
 
 class _Log:
