@@ -14,7 +14,7 @@ from temporalio.client import Client
 from temporalio.worker import Worker
 
 from billing.bill import Bill
-from billing.ledger import closing, consistency, epochs, rollups
+from billing.ledger import closing, consistency, epochs, references, rollups
 from billing.ledger.consistency import Difference, Kind
 from billing.ledger.epochs import Epoch, Loss
 from billing.origin import by_the_system
@@ -64,8 +64,9 @@ class Findings:
 def reconcile(context: click.Context, every: bool, repair: bool, wait_s: float, alone: bool, last_number: int) -> None:
     """Compares each bill's workflow with its rows, and the rows with each other; exits with 1 on a difference.
 
-    Rows are never rewritten. After a restore, what workflows know beyond what is stored is listed bill by bill; with
-    --repair a new epoch of the ledger begins, which outranks it.
+    Rows are never rewritten; --repair adds references that items have and that aren't taken. After a restore, what
+    workflows know beyond what is stored is listed bill by bill; with --repair a new epoch of the ledger begins, which
+    outranks it.
     """
     left = asyncio.run(_reconcile(every, repair, wait_s, alone, last_number))
     for difference in left.differences:
@@ -105,7 +106,7 @@ async def _reconcile(every: bool, repair: bool, wait_s: float, alone: bool, last
     """The differences that stay."""
     client, out_of_reach = await _client()
     if client is None:
-        found = Findings(of_rows=[*_of_the_ledger(0), out_of_reach])
+        found = Findings(of_rows=[*_of_the_ledger(0), *references.without_an_item(engine()), out_of_reach])
         for page in _pages(every=every):
             found.compared += len(page)
             found.of_rows += consistency.differences(engine(), [bill.id for bill in page])
@@ -117,7 +118,7 @@ async def _reconcile(every: bool, repair: bool, wait_s: float, alone: bool, last
             reconciler, found.suspects, wait_s, unless=NEEDS_AN_EPOCH | STARTED_ANEW
         )
     if not repair:
-        found.of_rows += _of_the_ledger(found.highest_number)
+        found.of_rows += [*_of_the_ledger(found.highest_number), *references.without_an_item(engine())]
         return found
     return await _repair(reconciler, client, found, alone=alone, last_number=last_number, every=every)
 
@@ -137,9 +138,18 @@ async def _repair(
         for sentence in await reconciler.repair(found.suspects):
             click.echo(sentence, err=True)
         found.suspects = await _still_differing(reconciler, found.suspects, REPAIRED_WITHIN_S)
+    _take_references(found)
     ids = list({difference.bill_id for difference in found.of_rows if difference.bill_id})
-    found.of_rows = [*consistency.differences(engine(), ids), *_of_the_ledger(0)]
+    found.of_rows = [
+        *consistency.differences(engine(), ids), *_of_the_ledger(0), *references.without_an_item(engine())
+    ]  # fmt: skip
     return found
+
+
+def _take_references(found: Findings) -> None:
+    about = [one.bill_id for one in found.of_rows if one.kind is Kind.REFERENCES and one.bill_id]
+    if about and (count := references.take_again(engine(), about)):
+        click.echo(f"taken again: {_counted(count, 'reference')}")
 
 
 def _tell_of(epoch: Epoch) -> None:

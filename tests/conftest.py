@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
+from argparse import Namespace
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -75,11 +76,12 @@ def migrated(postgres: Postgres) -> str:
     return TEMPLATE
 
 
-def migrate(url: str, revision: str = "head", *, back: bool = False) -> None:
+def migrate(url: str, revision: str = "head", *, back: bool = False, lose: str = "") -> None:
+    """`lose` names what may go when it goes `back`."""
     before = os.environ.get("DATABASE_URL")
     os.environ["DATABASE_URL"] = url
     try:
-        config = AlembicConfig(str(PROJECT / "alembic.ini"))
+        config = AlembicConfig(str(PROJECT / "alembic.ini"), cmd_opts=Namespace(x=[f"lose={lose}"]))
         command.downgrade(config, revision) if back else command.upgrade(config, revision)
     finally:
         if before is None:

@@ -103,9 +103,12 @@ def bill_events(system: System, bill_id: UUID, *, after_version: int, limit: int
     return events.of_subject(system.engine, bill_id, after_version=after_version, limit=limit)
 
 
-def line_item_request(system: System, bill_id: UUID, request_id: UUID) -> StoredRequest:
+def line_item_request(
+    system: System, bill_id: UUID, request_id: UUID, *, of_account: UUID | None = None
+) -> StoredRequest:
+    """Whoever asked for it, or this account alone."""
     reads.bill(system.engine, bill_id)
-    return requests.read(system.engine, bill_id, request_id)
+    return requests.read(system.engine, bill_id, request_id, of_account=of_account)
 
 
 def customer(system: System, external_id: str) -> Customer:

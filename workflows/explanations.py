@@ -40,6 +40,12 @@ EXPLANATIONS = {
         "The record of what its workflow heard can't be right",
         "It speaks of more than is stored, which no way of changing it leads to: a hand was in the database.",
     ),
+    Kind.REFERENCES: Explanation(
+        "References and items don't fit together",
+        "What an integrator sends again would be charged again, or not at all: a hand was in the database, or some"
+        " tables alone were restored. pave reconcile --repair takes the references of items that are on the bill;"
+        " which item is right where two have one, or none, no program can say.",
+    ),
     Kind.NUMBERS: Explanation(
         "Bill numbers have a gap",
         "Numbers that were given and numbers that bills have don't agree. If the ledger was restored from before,"
@@ -47,8 +53,8 @@ EXPLANATIONS = {
         " Numbers are never given twice, and never set back.",
     ),
     Kind.LOG: Explanation(
-        "The event log is ahead of the server",
-        "It came from another server in a dump: what happens now is not followed by live pages and sums."
+        "The event log is another server's",
+        "It came in a dump: live pages and sums don't follow what happens now, or not all of it, and it isn't sealed."
         " pave reconcile --repair puts it in order.",
     ),
     Kind.NO_WORKFLOW: Explanation(

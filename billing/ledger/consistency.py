@@ -12,6 +12,7 @@ from sqlalchemy import Connection, Engine, text
 
 from billing import money
 from billing.bill import Bill, BillStatus
+from billing.ledger import sealing
 from billing.ledger.database import snapshot
 from billing.ledger.reads import bills_by_id
 
@@ -24,6 +25,7 @@ class Kind(StrEnum):
     EVENTS = "events"
     PAYABLES = "payables"
     RECORDS = "records"
+    REFERENCES = "references"
     NUMBERS = "numbers"
     LOG = "log"
     NO_WORKFLOW = "no_workflow"
@@ -39,7 +41,7 @@ class Kind(StrEnum):
     TEMPORAL = "temporal"
 
 
-OF_ROWS = (Kind.SUMS, Kind.COUNTS, Kind.EVENTS, Kind.PAYABLES, Kind.RECORDS)
+OF_ROWS = (Kind.SUMS, Kind.COUNTS, Kind.EVENTS, Kind.PAYABLES, Kind.RECORDS, Kind.REFERENCES)
 OF_THE_LEDGER = (Kind.NUMBERS, Kind.LOG)
 OF_WORKFLOWS = (
     Kind.NO_WORKFLOW, Kind.BEHIND, Kind.UNFINISHED, Kind.ENDED, Kind.SILENT, Kind.WEDGED, Kind.FAILING, Kind.AHEAD,
@@ -108,10 +110,14 @@ _NUMBERS = text(
 
 
 def _log(connection: Connection) -> Iterator[Difference]:
-    """Readers of the log go by transaction ids, which a dump brings from another server."""
+    """Readers of the log go by transaction ids, which a dump brings from another server. Once this one has come as far,
+    what it wrote before stands among those."""
     row = connection.execute(_LOG).one()
     if row.last is not None and row.last >= row.next:
         yield Difference(None, f"the log's last transaction is {row.last}, the server is at {row.next}", Kind.LOG)
+    elif sealing.is_copied(connection):
+        sentence = "the log's last sealed event isn't where it was written: a dump brought it, or somebody touched it"
+        yield Difference(None, sentence, Kind.LOG)
 
 
 _LOG = text(
@@ -230,4 +236,26 @@ _RECORDS = text(
     """
 )
 
-_CHECKS = (_sums, _counts, _events, _payables, _records)
+
+def _references(connection: Connection, bill_ids: list[UUID]) -> Iterator[Difference]:
+    """Of items: what is taken by no item, `references.without_an_item` finds."""
+    for row in connection.execute(_REFERENCES, {"ids": bill_ids}):
+        state = "another item has" if row.is_taken else "isn't taken"
+        sentence = f"items whose reference {state}: {row.items}, the first at position {row.first}"
+        yield Difference(row.bill_id, sentence, Kind.REFERENCES)
+
+
+_REFERENCES = text(
+    """
+    SELECT i.bill_id, k.item_id IS NOT NULL AS is_taken, count(*) AS items, min(i.position) AS first
+    FROM line_items i
+    JOIN bills b ON b.id = i.bill_id
+    LEFT JOIN line_item_references k
+        ON k.customer_id = b.customer_id AND k.source = i.source AND k.reference = i.reference
+    WHERE i.bill_id = ANY(:ids) AND i.reference IS NOT NULL
+      AND (k.bill_id, k.item_id) IS DISTINCT FROM (i.bill_id, i.id)
+    GROUP BY i.bill_id, is_taken ORDER BY i.bill_id, is_taken
+    """
+)
+
+_CHECKS = (_sums, _counts, _events, _payables, _records, _references)

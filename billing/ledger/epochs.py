@@ -18,6 +18,7 @@ from sqlalchemy import Connection, Engine, text
 from billing.ledger import sealing
 from billing.ledger.clock import now
 from billing.ledger.database import snapshot, transaction
+from billing.ledger.events import COPIED
 
 NUMBERS = "bill_number"
 
@@ -120,15 +121,16 @@ def losses(engine: Engine, epoch: int | None = None) -> Sequence[Loss]:
 def adopt_log(engine: Engine) -> None:
     """Makes the log of another server, which a dump brought along, one that this server's readers can follow.
 
-    They go by transaction ids, and those of a dump may lie ahead of this server's. What is stored has all happened, in
-    the order of its sequence. The sums that follow the log are to be counted anew afterwards; seals begin a
-    new series by themselves.
+    They go by transaction ids, and those of a dump may lie ahead of this server's, or among them. What is stored has
+    all happened, in the order of its sequence. The sums that follow the log are to be counted anew afterwards; seals
+    begin a new series by themselves.
     """
     with transaction(engine) as connection:
+        is_copied = {"is_copied": sealing.is_copied(connection)}
         sealing.begin_anew(connection)
         connection.execute(text("LOCK TABLE events IN SHARE ROW EXCLUSIVE MODE"))
-        connection.execute(_SET_BACK_WEBHOOKS)
-        connection.execute(_ADOPT)
+        connection.execute(_SET_BACK_WEBHOOKS, is_copied)
+        connection.execute(_ADOPT, is_copied)
 
 
 def missing(engine: Engine, known: Sequence[Acknowledged]) -> Sequence[Loss]:
@@ -174,25 +176,28 @@ def _columns(known: Sequence[Acknowledged]) -> dict[str, list[Any]]:
     }
 
 
-# Where webhooks follow the log all of it gets one order: none of what they have passed comes again.
+# Where webhooks follow the log all of it gets one order: none of what they have passed comes again. What came in a dump
+# stands before what was written here.
 _ADOPT = text(
-    """
+    f"""
     UPDATE events SET xid = '3'
     WHERE xid >= pg_snapshot_xmax(pg_current_snapshot())
        OR (xid > '3' AND EXISTS (SELECT FROM webhook_endpoints w WHERE w.xid = '3'))
-    """
+       OR (:is_copied AND xid > '3' AND seq <= (SELECT max(seq) FROM events WHERE {COPIED}))
+    """  # noqa: S608  constants
 )
 # To before what comes next for them: of what lies behind that, what was queued already isn't queued twice.
 _SET_BACK_WEBHOOKS = text(
-    """
+    f"""
     UPDATE webhook_endpoints w
     SET xid = '3',
-        seq = coalesce((SELECT min(e.seq) - 1 FROM events e WHERE (e.xid, e.seq) > (w.xid, w.seq)),
+        seq = coalesce((SELECT min(e.seq) - 1 FROM events e
+                        WHERE (e.xid, e.seq) > (w.xid, w.seq) OR (:is_copied AND NOT {COPIED})),
                        (SELECT max(e.seq) FROM events e), 0)
-    WHERE w.xid >= pg_snapshot_xmax(pg_current_snapshot())
+    WHERE :is_copied OR w.xid >= pg_snapshot_xmax(pg_current_snapshot())
        OR EXISTS (SELECT FROM events e
                   WHERE e.xid >= pg_snapshot_xmax(pg_current_snapshot()) AND (e.xid, e.seq) > (w.xid, w.seq))
-    """
+    """  # noqa: S608  constants
 )
 _BEGIN = text(
     """

@@ -14,6 +14,9 @@ from billing.ledger.database import snapshot
 from billing.ledger.tables.log import EventRow
 from billing.origin import Actor, ActorKind, Origin
 
+# Of a row of `events`, that another server wrote it, or somebody since: it isn't where its transaction put it.
+COPIED = "xmin::text::bigint <> (xid::text::bigint & 4294967295)"
+
 
 @dataclass(frozen=True, slots=True)
 class LogPosition:

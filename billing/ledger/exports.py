@@ -37,7 +37,8 @@ _EVERY = 2**62
 
 @dataclass(frozen=True, slots=True)
 class LineItemFilter:
-    """Which items: of which bills, and, from `begins` on and before `ends`, when they were added."""
+    """Which items: of which bills, and, from `begins` on and before `ends`, when they were added. `among` are the only
+    customers whose bills count."""
 
     bill_id: UUID | None = None
     customer_id: str | None = None
@@ -45,16 +46,18 @@ class LineItemFilter:
     currency: str | None = None
     begins: datetime | None = None
     ends: datetime | None = None
+    among: frozenset[UUID] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class EventFilter:
-    """Which events of bills, and, from `begins` on and before `ends`, when they happened."""
+    """Which events of bills, and, from `begins` on and before `ends`, when they happened. `among` as of items."""
 
     bill_id: UUID | None = None
     customer_id: str | None = None
     begins: datetime | None = None
     ends: datetime | None = None
+    among: frozenset[UUID] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +101,8 @@ def _line_items(wanted: LineItemFilter) -> Select[Any]:
         query = query.where(_ITEMS.c.bill_id == wanted.bill_id)
     if wanted.customer_id is not None:
         query = query.where(_CUSTOMERS.c.external_id == wanted.customer_id)
+    if wanted.among is not None:
+        query = query.where(_BILLS.c.customer_id.in_(sorted(wanted.among)))
     if wanted.status is not None:
         query = query.where(_BILLS.c.status == wanted.status)
     if wanted.currency is not None:
@@ -118,6 +123,10 @@ def _events(wanted: EventFilter) -> Select[Any]:
     if wanted.customer_id is not None:
         of_customer = select(_BILLS.c.id).join(_CUSTOMERS, _CUSTOMERS.c.id == _BILLS.c.customer_id)
         query = query.where(_EVENTS.c.subject_id.in_(of_customer.where(_CUSTOMERS.c.external_id == wanted.customer_id)))
+    if wanted.among is not None:
+        query = query.where(
+            _EVENTS.c.subject_id.in_(select(_BILLS.c.id).where(_BILLS.c.customer_id.in_(sorted(wanted.among))))
+        )
     query = query.where(*_within(_EVENTS.c.occurred_at, wanted.begins, wanted.ends))
     return query.order_by(_EVENTS.c.xid, _EVENTS.c.seq)
 

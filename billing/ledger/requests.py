@@ -24,7 +24,8 @@ _TABLE = Request.__table__
 
 @dataclass(frozen=True, slots=True)
 class StoredRequest:
-    """`state` is pending, added (then `item_id` names the item) or rejected (then `error` says why).
+    """`state` is pending, added (then `item_id` names the item, `item_bill_id` the bill it is on) or rejected (then
+    `error` says why). An item that is known by its reference may be on another bill of the customer.
 
     `asked_in` is the id of the HTTP request that stored it.
     """
@@ -37,6 +38,7 @@ class StoredRequest:
     created_at: datetime
     decided_at: datetime | None
     asked_in: str
+    item_bill_id: UUID | None = None
     replayed: bool = False
 
 
@@ -55,13 +57,13 @@ def store(engine: Engine, origin: Origin, bill_id: UUID, draft: LineItemDraft) -
             if known is not None:
                 return known
             added = idempotency.recall(connection, origin, line_items.ADD, draft.fingerprint(), scope_id=bill_id)
+            if added is None:
+                added = _by_reference(connection, bill_id, draft)
             if added is not None:
-                return replace(
-                    _request_of(connection.execute(_insert_added(origin, bill_id, draft, added)).one()), replayed=True
-                )
+                row = connection.execute(_insert_added(origin, bill_id, draft, added)).one()
+                return replace(_request_of(connection, row), replayed=True)
             _refuse_closed(connection, bill_id)
-            row = connection.execute(_insert(origin, bill_id, draft)).one()
-            return _request_of(row)
+            return _request_of(connection, connection.execute(_insert(origin, bill_id, draft)).one())
     except exc.IntegrityError:
         # The same key arrived twice at once; the other one is stored by now.
         with transaction(engine) as connection:
@@ -97,7 +99,7 @@ def _insert(origin: Origin, bill_id: UUID, draft: LineItemDraft) -> Any:
 
 
 def _insert_added(origin: Origin, bill_id: UUID, draft: LineItemDraft, item_id: UUID) -> Any:
-    """A request whose item was added with the same key already, without a request."""
+    """A request whose item was added already, without a request: with the same key, or as the same reference."""
     return _insert(origin, bill_id, draft).values(state="added", item_id=item_id, decided_at=text("billing_now()"))
 
 
@@ -115,7 +117,16 @@ def _by_key(connection: Connection, origin: Origin, bill_id: UUID, draft: LineIt
         return None
     if bytes(row.fingerprint) != draft.fingerprint():
         raise IdempotencyKeyReused
-    return replace(_request_of(row), replayed=True)
+    return replace(_request_of(connection, row), replayed=True)
+
+
+def _by_reference(connection: Connection, bill_id: UUID, draft: LineItemDraft) -> UUID | None:
+    """The item that the customer was charged for it before, which is the outcome whatever the state of the bill."""
+    if draft.reference is None:
+        return None
+    asked = {"bill_id": bill_id, "source": draft.source, "reference": draft.reference}
+    known = connection.execute(_REFERENCE, asked).one_or_none()
+    return known.item_id if known and bytes(known.fingerprint) == draft.fingerprint() else None
 
 
 def _refuse_closed(connection: Connection, bill_id: UUID) -> None:
@@ -128,15 +139,16 @@ def _refuse_closed(connection: Connection, bill_id: UUID) -> None:
         raise BillClosing
 
 
-def read(engine: Engine, bill_id: UUID, request_id: UUID) -> StoredRequest:
-    """Raises LineItemRequestNotFound."""
+def read(engine: Engine, bill_id: UUID, request_id: UUID, *, of_account: UUID | None = None) -> StoredRequest:
+    """Whoever asked for it, or this account alone. Raises LineItemRequestNotFound."""
+    query = select(_TABLE).where(Request.bill_id == bill_id, Request.id == request_id)
+    if of_account is not None:
+        query = query.where(Request.account_id == of_account)
     with snapshot(engine) as connection:
-        row = connection.execute(
-            select(_TABLE).where(Request.bill_id == bill_id, Request.id == request_id)
-        ).one_or_none()
-    if row is None:
-        raise LineItemRequestNotFound
-    return _request_of(row)
+        row = connection.execute(query).one_or_none()
+        if row is None:
+            raise LineItemRequestNotFound
+        return _request_of(connection, row)
 
 
 def carry_out(engine: Engine, bill_id: UUID, request_id: UUID) -> StoredRequest:
@@ -148,7 +160,7 @@ def carry_out(engine: Engine, bill_id: UUID, request_id: UUID) -> StoredRequest:
         if row is None:
             raise LineItemRequestNotFound
         if row.state != "pending":
-            return _request_of(row)
+            return _request_of(connection, row)
         outcome = _accept(connection, row)
         # Only success is remembered: what was rejected gives its key free.
         rejected = {"error": None if outcome.item else _error_of(outcome.refusal), "key": None}
@@ -159,7 +171,7 @@ def carry_out(engine: Engine, bill_id: UUID, request_id: UUID) -> StoredRequest:
             .values(state="added" if outcome.item else "rejected", decided_at=text("billing_now()"), **decided)
             .returning(_TABLE)
         ).one()
-        return _request_of(decided_row)
+        return _request_of(connection, decided_row)
 
 
 def _accept(connection: Connection, row: Any) -> line_items.Outcome:
@@ -188,7 +200,25 @@ def left_pending(engine: Engine, *, older_than: timedelta, limit: int) -> Sequen
         return [(row.bill_id, row.id) for row in connection.execute(query, {"age": older_than, "limit": limit})]
 
 
-def _request_of(row: Any) -> StoredRequest:
+def _request_of(connection: Connection, row: Any) -> StoredRequest:
     return StoredRequest(
-        row.id, row.bill_id, row.state, row.item_id, row.error, row.created_at, row.decided_at, row.request_id
-    )
+        row.id, row.bill_id, row.state, row.item_id, row.error, row.created_at, row.decided_at, row.request_id,
+        _bill_of_item(connection, row),
+    )  # fmt: skip
+
+
+def _bill_of_item(connection: Connection, row: Any) -> UUID | None:
+    if row.item_id is None or row.reference is None:
+        return row.bill_id if row.item_id else None
+    asked = {"bill_id": row.bill_id, "source": row.source, "reference": row.reference}
+    known = connection.execute(_REFERENCE, asked).one_or_none()
+    home: UUID = known.bill_id if known else row.bill_id
+    return home
+
+
+_REFERENCE = text(
+    """
+    SELECT k.bill_id, k.item_id, k.fingerprint FROM bills b JOIN line_item_references k ON k.customer_id = b.customer_id
+    WHERE b.id = :bill_id AND k.source = :source AND k.reference = :reference
+    """
+)

@@ -14,7 +14,7 @@ from sqlalchemy import Connection, Engine, insert, text
 
 from billing.ledger.clock import now
 from billing.ledger.database import snapshot, transaction
-from billing.ledger.events import LogPosition
+from billing.ledger.events import COPIED, LogPosition
 from billing.ledger.seals import ENTRY, GENESIS, Seal, next_seal, seal_of, series_seal
 from billing.ledger.tables.audit import SealRow
 
@@ -34,11 +34,17 @@ class Standing:
 
 
 def seal(engine: Engine, *, limit: int = BATCH) -> Seal | None:
-    """Seals the next events, if there are any and no other process is at it."""
+    """Seals the next events, if there are any and no other process is at it.
+
+    None either while the log is one that came in a dump and waits to be adopted: what happens here stands among what is
+    sealed until then.
+    """
     with transaction(engine) as connection:
         if not connection.execute(_LOCK_IF_FREE).scalar_one():
             return None
         # Statements of their own, so that they see what the holder before has committed.
+        if is_copied(connection):
+            return None
         before = _last(connection)
         entries = connection.execute(_NEXT, {**_after(before.last), "limit": limit}).scalar_one()
         if entries is None:
@@ -54,6 +60,14 @@ def begin_anew(connection: Connection) -> None:
     before = _last(connection)
     if before.number:
         _store(connection, series_seal(before, now(connection)))
+
+
+def is_copied(connection: Connection) -> bool:
+    """Whether the log came from another server in a dump, whose transaction ids it has, and wasn't adopted since.
+
+    Seen by its last sealed event, which isn't where its transaction wrote it; nor is one that somebody touched.
+    """
+    return bool(connection.execute(_IS_COPIED).scalar_one())
 
 
 def last(engine: Engine) -> Seal | None:
@@ -77,6 +91,16 @@ _LAST = text(
     SELECT number, series, after_xid, after_seq, last_xid, last_seq, count, sealed_at, previous, hash
     FROM audit_seals ORDER BY number DESC LIMIT 1
     """
+)
+# Those that are adopted have the id 3, which no transaction has.
+_IS_COPIED = text(
+    f"""
+    SELECT EXISTS (
+        SELECT FROM events WHERE (xid, seq) = (
+            SELECT last_xid::text::xid8, last_seq FROM audit_seals ORDER BY number DESC LIMIT 1
+        ) AND xid > '3' AND {COPIED}
+    )
+    """  # noqa: S608  constants
 )
 _AFTER = "(xid, seq) > (CAST(CAST(:xid AS text) AS xid8), :seq)"
 _NEXT = text(

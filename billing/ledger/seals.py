@@ -8,15 +8,16 @@ text that depends on no session's settings; anybody can make them again from an 
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from struct import Struct
 from typing import Any, NamedTuple
 from uuid import UUID
 
 from billing.clock import rfc3339
-from billing.ledger.events import LogPosition
+from billing.ledger.events import Event, LogPosition
 from billing.origin import ascii_json
 
 # In this order. A column more is another FORMAT, and another expression beside this one.
@@ -31,6 +32,7 @@ ENTRY = f"""
     || sha256(convert_to(json_build_array({", ".join(CONTENT)})::text, 'UTF8'))
 """
 _PACKED = Struct(">16sqqq32s")
+_1970 = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Entry(NamedTuple):
@@ -53,6 +55,18 @@ class Entry(NamedTuple):
 
 def entries_in(packed: bytes) -> list[Entry]:
     return [Entry(UUID(bytes=subject), *rest) for subject, *rest in _PACKED.iter_unpack(packed)]
+
+
+def packed_entry(event: Event, data: str) -> bytes:
+    """What PostgreSQL makes of the event's row; `data` is its stored text."""
+    microseconds = (event.occurred_at - _1970) // timedelta(microseconds=1)
+    sign, since = "-" if microseconds < 0 else "", abs(microseconds)
+    content = [
+        str(event.subject_id), str(event.version), event.subject_type, event.type, event.actor.kind, event.actor.id,
+        event.actor.name, event.request_id, data, f"{sign}{since // 10**6}.{since % 10**6:06}", str(event.position.seq),
+    ]  # fmt: skip
+    hash_ = hashlib.sha256(json.dumps(content, ensure_ascii=False).encode()).digest()
+    return _PACKED.pack(event.subject_id.bytes, event.version, event.position.seq, event.position.xid, hash_)
 
 
 def without_xids(entries: Sequence[Entry]) -> list[Entry]:
@@ -103,7 +117,7 @@ def _sealed(
 ) -> Seal:
     count = len(entries) // _PACKED.size
     made = Seal(before.number + 1, series, after, last, count, sealed_at, before.hash, b"", entries)
-    return replace(made, hash=_digest(made))
+    return replace(made, hash=_digest_of(made))
 
 
 def seal_of(row: Any) -> Seal:
@@ -126,7 +140,7 @@ def is_whole(seal: Seal) -> bool:
     if len(seal.entries) != seal.count * _PACKED.size:
         return False
     last = entries_in(seal.entries[-_PACKED.size :])[0].position if seal.entries else seal.after
-    return seal.last == last and seal.hash == _digest(seal)
+    return seal.last == last and seal.hash == _digest_of(seal)
 
 
 def follows(seal: Seal, before: Seal) -> bool:
@@ -139,9 +153,13 @@ def follows(seal: Seal, before: Seal) -> bool:
     return begins_there and seal.number == before.number + 1 and seal.previous == before.hash
 
 
-def _digest(seal: Seal) -> bytes:
+def _digest_of(seal: Seal) -> bytes:
+    return digest(seal, hashlib.sha256(seal.entries).digest())
+
+
+def digest(seal: Seal, entries_hash: bytes) -> bytes:
+    """The hash that the seal is to have; `entries_hash` is that of its entries."""
     positions = seal.after.xid, seal.after.seq, seal.last.xid, seal.last.seq
     numbers = map(str, (seal.number, seal.series, *positions, seal.count))
-    entries = hashlib.sha256(seal.entries).hexdigest()
-    texts = FORMAT, *numbers, rfc3339(seal.sealed_at), entries, seal.previous.hex()
+    texts = FORMAT, *numbers, rfc3339(seal.sealed_at), entries_hash.hex(), seal.previous.hex()
     return hashlib.sha256(ascii_json(texts).encode()).digest()

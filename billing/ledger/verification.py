@@ -7,14 +7,16 @@ elsewhere shows both: nothing up to it can be changed and keep its hash.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 from itertools import groupby
 
 from sqlalchemy import Connection, Engine, text
 
+from billing.ledger import sealing
 from billing.ledger.database import snapshot
+from billing.ledger.events import COPIED
 from billing.ledger.seals import ENTRY, GENESIS, Entry, Seal, entries_in, follows, is_whole, seal_of, without_xids
 
 
@@ -27,6 +29,7 @@ class Kind(StrEnum):
     SEAL_CHANGED = "seal_changed"
     SEAL_MISSING = "seal_missing"
     OTHER_SEAL = "other_seal"
+    OTHER_EVENTS = "other_events"
     CUT_OFF = "cut_off"
 
 
@@ -37,6 +40,7 @@ _SENTENCES = {
     Kind.SEAL_CHANGED: "was changed",
     Kind.SEAL_MISSING: "is missing",
     Kind.OTHER_SEAL: "isn't the one that is known: the log was sealed anew since",
+    Kind.OTHER_EVENTS: "isn't over the events that were exported of its range: some differ, are missing or were put in",
     Kind.CUT_OFF: "is known and missing: the log's end was cut off, or a backup from before was restored",
 }
 
@@ -68,13 +72,16 @@ class Flaw:
 @dataclass(frozen=True, slots=True)
 class Verdict:
     """`upto` is the last seal that holds, GENESIS where none does; `events` are those that hold. `unsealed` were
-    written since the last seal. `restored_at`: when epochs of the ledger began."""
+    written since the last seal. `restored_at`: when epochs of the ledger began; `adopted_at`: when its log was brought
+    into another order. `is_copied`: it came in a dump, and is still to be adopted."""
 
     upto: Seal
     events: int
     flaw: Flaw | None
     unsealed: int
-    restored_at: Sequence[datetime]
+    restored_at: Sequence[datetime] = ()
+    adopted_at: Sequence[datetime] = ()
+    is_copied: bool = False
 
 
 # Seals that are looked at together: of a quiet log each has few events.
@@ -87,16 +94,18 @@ Heed = Callable[[Seal], None]
 def verify(engine: Engine, known: Known | None = None, *, heed: Heed = lambda _: None) -> Verdict:
     """Ends at the first flaw. `heed` is told of each seal that holds."""
     with snapshot(engine) as connection:
-        series: int = connection.execute(_SERIES).scalar_one()
-    upto, events, flaw = GENESIS, 0, None
+        newest = connection.execute(_NEWEST).one()
+        looking = _Looking(connection, newest.series, newest.last_seq if sealing.is_copied(connection) else None)
+    upto, events, flaw, adopted_at = GENESIS, 0, None, list[datetime]()
     while flaw is None:
         with snapshot(engine) as connection:
             found = [seal_of(row) for row in connection.execute(_NEXT, {"number": upto.number, "limit": AT_ONCE})]
             if not found:
                 break
             chained, flaw_of_chain = _chained(found, upto, known)
-            holding, flaw = _holding(connection, chained, series)
+            holding, flaw = _holding(replace(looking, connection=connection), chained)
         for seal in holding:
+            adopted_at += [seal.sealed_at] if seal.series != upto.series else []
             events = seal.count + (events if seal.series == upto.series else 0)
             upto = seal
             heed(seal)
@@ -104,20 +113,43 @@ def verify(engine: Engine, known: Known | None = None, *, heed: Heed = lambda _:
     if flaw is None and known is not None and known.number > upto.number:
         flaw = Flaw(Kind.CUT_OFF, known.number)
     with snapshot(engine) as connection:
-        unsealed: int = connection.execute(_UNSEALED).scalar_one()
-        return Verdict(upto, events, flaw, unsealed, connection.execute(_RESTORED).scalars().all())
+        unsealed: int = connection.execute(_UNSEALED, {"written_here": looking.written_here}).scalar_one()
+        restored_at = connection.execute(_RESTORED).scalars().all()
+    return Verdict(upto, events, flaw, unsealed, restored_at, adopted_at, looking.written_here is not None)
 
 
-_SERIES = text("SELECT coalesce(max(series), 1) FROM audit_seals")
+@dataclass(frozen=True, slots=True)
+class _Looking:
+    """At the log through a connection. `series` is the newest one.
+
+    Of a log that came in a dump, what was written on this server has higher numbers than `written_here`, but may have
+    lower transaction ids than what came: it stands among what is sealed, and was never sealed itself. None where the
+    log is this server's own.
+    """
+
+    connection: Connection
+    series: int
+    written_here: int | None
+
+
+_NEWEST = text(
+    """
+    SELECT coalesce(max(series), 1) AS series,
+           (SELECT last_seq FROM audit_seals ORDER BY number DESC LIMIT 1) AS last_seq
+    FROM audit_seals
+    """
+)
+# Somebody who puts a row in can make it look so only by writing it as whatever happens here is written.
+_WRITTEN_HERE = f"(seq > CAST(:written_here AS bigint) AND NOT {COPIED})"
 _NEXT = text("SELECT * FROM audit_seals WHERE number > :number ORDER BY number LIMIT :limit")
 _RESTORED = text("SELECT began_at FROM ledger_epochs ORDER BY epoch")
 _UNSEALED = text(
-    """
+    f"""
     SELECT count(*) FROM events WHERE (xid, seq) > (
         SELECT coalesce(max(last_xid), 0)::text::xid8, coalesce(max(last_seq), 0)
         FROM (SELECT last_xid, last_seq FROM audit_seals ORDER BY number DESC LIMIT 1) AS last
-    )
-    """
+    ) OR {_WRITTEN_HERE}
+    """  # noqa: S608  constants
 )
 
 
@@ -143,29 +175,29 @@ def _flaw_of_seal(seal: Seal, before: Seal, known: Known | None) -> Flaw | None:
     return None
 
 
-def _holding(connection: Connection, seals: Sequence[Seal], series: int) -> tuple[list[Seal], Flaw | None]:
+def _holding(looking: _Looking, seals: Sequence[Seal]) -> tuple[list[Seal], Flaw | None]:
     """Those whose events are as they were sealed before the first that isn't, and what is wrong with that."""
     holding: list[Seal] = []
     for number, group in groupby(seals, lambda seal: seal.series):
         together = list(group)
-        if number == series and _within(connection, together) == b"".join(seal.entries for seal in together):
+        if number == looking.series and _within(looking, together) == b"".join(seal.entries for seal in together):
             holding += together
             continue
         for seal in together:
-            flaw = _flaw_of_events(connection, seal, series)
+            flaw = _flaw_of_events(looking, seal)
             if flaw is not None:
                 return holding, flaw
             holding.append(seal)
     return holding, None
 
 
-def _flaw_of_events(connection: Connection, seal: Seal, series: int) -> Flaw | None:
-    if seal.series == series:
-        packed = _within(connection, [seal])
-        return None if packed == seal.entries else _first_flaw(connection, seal, entries_in(packed))
+def _flaw_of_events(looking: _Looking, seal: Seal) -> Flaw | None:
+    if seal.series == looking.series:
+        packed = _within(looking, [seal])
+        return None if packed == seal.entries else _first_flaw(looking.connection, seal, entries_in(packed))
     # Of a series that has ended: the same events are in the log, in another order and with other transaction ids.
     sealed = without_xids(entries_in(seal.entries))
-    stored = {entry.subject: entry for entry in without_xids(_by_subject(connection, sealed))}
+    stored = {entry.subject: entry for entry in without_xids(_by_subject(looking.connection, sealed))}
     for entry in sealed:
         if stored.get(entry.subject) != entry:
             kind = Kind.CHANGED if entry.subject in stored else Kind.MISSING
@@ -200,6 +232,7 @@ _WITHIN = text(
         SELECT xid, seq, {ENTRY} AS entry FROM events
         WHERE (xid, seq) > (CAST(CAST(:after_xid AS text) AS xid8), :after_seq)
           AND (xid, seq) <= (CAST(CAST(:last_xid AS text) AS xid8), :last_seq)
+          AND {_WRITTEN_HERE} IS NOT TRUE
         ORDER BY xid, seq LIMIT :most
     ) AS within
     """  # noqa: S608  constants
@@ -215,13 +248,14 @@ _BY_SUBJECT = text(
 )
 
 
-def _within(connection: Connection, seals: Sequence[Seal]) -> bytes:
+def _within(looking: _Looking, seals: Sequence[Seal]) -> bytes:
     """The entries that the events of these seals have now: compared as PostgreSQL packs them, and taken apart only
     where they differ."""
     after, last = seals[0].after, seals[-1].last
     wanted = {"after_xid": str(after.xid), "after_seq": after.seq, "last_xid": str(last.xid), "last_seq": last.seq}
     most = sum(seal.count for seal in seals) + MOST_PUT_IN
-    packed: bytes | None = connection.execute(_WITHIN, {**wanted, "most": most}).scalar_one()
+    wanted |= {"most": most, "written_here": looking.written_here}
+    packed: bytes | None = looking.connection.execute(_WITHIN, wanted).scalar_one()
     return packed or b""
 
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
+from migrations.losing import refuse_to_lose
+
 revision = "0011"
 down_revision = "0010"
 branch_labels = None
@@ -22,6 +24,15 @@ CHECKS = {
     "scopes_some": "cardinality(scopes) > 0",
     "customer_ids_some": "cardinality(customer_ids) > 0",
 }
+# Each with its event, as any other.
+REVOKED = """
+    WITH revoked AS (
+        UPDATE api_keys SET revoked_at = billing_now() WHERE role IS NULL AND revoked_at IS NULL RETURNING id, revoked_at
+    )
+    INSERT INTO events (subject_type, subject_id, version, type, actor_kind, actor_id, actor_name, request_id, occurred_at)
+    SELECT 'api_key', id, 2, 'api_key.revoked', 'system', 'billing', 'Pave Billing', 'migration-0011', revoked_at
+    FROM revoked
+"""
 
 
 def upgrade() -> None:
@@ -37,9 +48,10 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     # The version before knows keys by their role alone: what no role describes would open more than it was given for.
-    op.execute(
-        "UPDATE api_keys SET role = 'viewer', revoked_at = coalesce(revoked_at, clock_timestamp()) WHERE role IS NULL"
-    )
+    living = "SELECT count(*) FROM api_keys WHERE role IS NULL AND revoked_at IS NULL"
+    refuse_to_lose("keys", living, "no role describes what these API keys open, so they would be revoked")
+    op.execute(REVOKED)
+    op.execute("UPDATE api_keys SET role = 'viewer' WHERE role IS NULL")
     for name in CHECKS:
         op.drop_constraint(op.f(f"ck_api_keys_{name}"), "api_keys")
     op.alter_column("api_keys", "role", nullable=False)

@@ -7,6 +7,8 @@ from pathlib import Path
 import sqlalchemy as sa
 from alembic import op
 
+from migrations.losing import refuse_to_lose
+
 revision = "0013"
 down_revision = "0012"
 branch_labels = None
@@ -49,6 +51,11 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
+    refuse_to_lose(
+        "references",
+        "SELECT count(*) FROM line_item_references",
+        "what was charged by them would be charged again when it is sent once more",
+    )
     for name in (*BEFORE, "take_references"):
         op.execute(f"DROP FUNCTION {name}")
     for name, file in BEFORE.items():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
+from migrations.losing import refuse_to_lose
 from migrations.online import create_index
 
 revision = "0014"
@@ -46,7 +47,10 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """The seals are lost: who goes back notes the last one first, and knows that the log is sealed anew later."""
+    """Who goes back notes the last seal first."""
+    refuse_to_lose(
+        "seals", "SELECT count(*) FROM audit_seals", "the log would be sealed anew, whatever is in it by then"
+    )
     op.drop_table("audit_seals")
     for columns in ("type", "actor_name", "occurred_at"):
         name = "ix_events_occurred_at_seq" if columns == "occurred_at" else f"ix_events_{columns}_occurred_at_seq"

@@ -7,14 +7,16 @@ import io
 import json
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from uuid import uuid4
 
 import pytest
 from click.testing import CliRunner, Result
-from sqlalchemy import Engine
+from sqlalchemy import Engine, text
 
-from billing.ledger import epochs, sealing
+from billing.ledger import epochs, events, sealing
 from billing.ledger.database import create_engine
-from billing.origin import Origin
+from billing.origin import Actor, ActorKind, Origin
 from cli import audit
 from embedded.postgres import Postgres
 from tests.support.sealed import entries, happen, seal_all, stored, tamper
@@ -115,6 +117,114 @@ def test_the_export_is_the_log(engine: Engine, run: Run) -> None:
     assert [row | {"data": json.loads(row["data"])} for row in rows] == [
         {column: value if column == "data" else str(value) for column, value in line.items()} for line in lines
     ]
+
+
+class TestAnExportWithItsSeals:
+    """What is needed to verify is in two files: no database is asked."""
+
+    ODD = ("=1+1", "'=1+1", "''@x", "'plain", 'Zoë "quoted", \\ \r\n\t\x01 \u2028 </x>', " -3", "")
+
+    @pytest.fixture(params=["csv", "ndjson"])
+    def files(self, request: pytest.FixtureRequest, engine: Engine, run: Run, tmp_path: Path) -> tuple[Path, Path]:
+        now = datetime.now(UTC)
+        for odd in self.ODD:
+            odd_origin = Origin(Actor(ActorKind.USER, odd, odd), uuid4(), odd)
+            with engine.begin() as connection:
+                data = {"text": odd, "scale": [1, {"b": None}], ', "data": ': odd}
+                events.append(connection, odd_origin, "something.odd", ("user", uuid4()), 1, now, data)
+        seal_all(engine)
+        with engine.begin() as connection:
+            events.append(connection, odd_origin, "something.later", ("user", uuid4()), 1, now, {})
+        exported, seals = tmp_path / "log", tmp_path / "seals"
+        done = run("export", "--format", request.param, "--seals", str(seals))
+        assert done.exit_code == 0, done.output
+        exported.write_bytes(done.stdout_bytes)
+        return exported, seals
+
+    @pytest.fixture
+    def verified(self, run: Run, files: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch) -> Run:
+        monkeypatch.setattr(audit, "engine", None)
+        return lambda *arguments: run("verify", "--export", str(files[0]), "--seals", str(files[1]), *arguments)
+
+    def changed(self, file: Path, change: Callable[[list[bytes]], object]) -> None:
+        lines = file.read_bytes().splitlines(keepends=True)
+        change(lines)
+        file.write_bytes(b"".join(lines))
+
+    def test_it_holds(self, engine: Engine, verified: Run) -> None:
+        kept = name(engine)
+        done = verified("--seal", kept)
+        assert done.exit_code == 0, done.output
+        assert done.output.startswith(f"{21 + len(self.ODD)} events as sealed, up to seal 7 of 20")
+        assert "1 event not sealed yet\n" in done.output
+        assert kept in done.output
+
+    @pytest.mark.parametrize("part", [b"ledger-sync", b"line_items.added", b"2026-", b'"last_position": 5', b"GEL"])
+    def test_a_changed_event(self, files: tuple[Path, Path], verified: Run, part: bytes) -> None:
+        """The last one of the file is the oldest: of what was added, there is something in each."""
+        whole = files[0].read_bytes()
+        part = part if part in whole else part.replace(b'"', b'""')
+        begins, _, ends = whole.rpartition(part)
+        assert begins
+        files[0].write_bytes(begins + part[:-1] + b"7" + ends)
+        done = verified()
+        assert done.exit_code == 1
+        assert (
+            "isn't over the events that were exported of its range" in done.output or "isn't one as they" in done.output
+        )
+
+    def test_an_event_taken_out_put_in_twice_or_all_of_the_first(self, files: tuple[Path, Path], verified: Run) -> None:
+        whole = files[0].read_bytes()
+        changes: list[Callable[[list[bytes]], object]] = [
+            lambda lines: lines.pop(-3),
+            lambda lines: lines.append(lines[-2]),
+            lambda lines: lines.__delitem__(slice(-4, None)),
+        ]
+        for change, seal in zip(changes, (1, 1, 1), strict=True):
+            self.changed(files[0], change)
+            done = verified()
+            assert done.exit_code == 1
+            assert f"FOUND: seal {seal} isn't over the events that were exported" in done.output
+            files[0].write_bytes(whole)
+
+    def test_seals_changed_taken_out_or_cut_off(self, engine: Engine, files: tuple[Path, Path], verified: Run) -> None:
+        kept, whole = name(engine), files[1].read_bytes()
+        for old, new in ((b'"count": 4', b'"count": 3'), (b'"sealed_at": "20', b'"sealed_at": "19')):
+            files[1].write_bytes(whole.replace(old, new, 1))
+            assert "FOUND: seal 1 was changed" in verified().output
+        files[1].write_bytes(whole)
+        self.changed(files[1], lambda lines: lines.pop(2))
+        assert "FOUND: seal 3 is missing" in verified().output
+        files[1].write_bytes(whole)
+        self.changed(files[1], lambda lines: lines.pop())
+        assert verified().exit_code == 0
+        assert "FOUND: seal 7 is known and missing" in verified("--seal", kept).output
+
+    def test_what_is_neither(self, files: tuple[Path, Path], verified: Run, run: Run) -> None:
+        whole = files[1].read_text()
+        files[1].write_text("{}\n")
+        assert "not the head of a seal" in verified().output
+        files[1].write_text(whole)
+        files[0].write_text("nothing,of\r\nthis,kind\r\n")
+        assert "event 1 of the file isn't one as they are exported" in verified().output
+        assert run("verify", "--export", str(files[0])).exit_code == 2
+
+    def test_the_seals_of_a_part_would_say_nothing(self, run: Run, tmp_path: Path) -> None:
+        assert run("export", "--type", "bill.closed", "--seals", str(tmp_path / "seals")).exit_code == 2
+
+    def test_after_the_log_was_brought_into_another_order(
+        self, engine: Engine, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        seal_all(engine)
+        with engine.begin() as connection:
+            sealing.begin_anew(connection)
+            connection.execute(text("UPDATE events SET xid = '3'"))
+        seal_all(engine)
+        exported, seals = tmp_path / "log", tmp_path / "seals"
+        exported.write_bytes(run("export", "--seals", str(seals)).stdout_bytes)
+        monkeypatch.setattr(audit, "engine", None)
+        done = run("verify", "--export", str(exported), "--seals", str(seals))
+        assert (done.exit_code, done.output.startswith("21 events as sealed, up to seal 13 ")) == (0, True), done.output
 
 
 def test_a_part_of_it(engine: Engine, run: Run) -> None:

@@ -68,7 +68,10 @@ def _only_this_tests_bills(engine: Engine) -> Iterator[None]:
     yield
     with engine.begin() as connection:
         connection.execute(
-            text("TRUNCATE bills, events, line_items, bill_subtotals, bill_workflows, ledger_epochs CASCADE")
+            text(
+                "TRUNCATE bills, events, line_items, bill_subtotals, bill_workflows, ledger_epochs,"
+                " line_item_references CASCADE"
+            )
         )
         connection.execute(text("UPDATE counters SET last_value = 0"))
 
@@ -192,6 +195,53 @@ def test_what_is_due_is_closed_on_request(reconcile: Pave, engine: Engine, setti
     assert reads.bill(engine, bill.id).is_closed
     assert progress.heard(engine, bill.id).finished
     assert repaired.returncode == 0, repaired.stdout
+
+
+TAKEN = "SELECT fingerprint FROM line_item_references WHERE bill_id = :id"
+
+
+@pytest.fixture
+def referenced(engine: Engine, origin: Origin, settings: Settings, reconcile: Pave, open_bill: OpenBill) -> Bill:
+    """A bill on which an item has a reference, and which agrees with its workflow."""
+    bill = open_bill()
+    draft = LineItemDraft.parse(
+        "hung", "2", "0.6", "GEL", offered=DEFAULT_CURRENCIES, source="shop", reference="order-1"
+    )
+    added = line_items.add(engine, origin, bill.id, draft)[0]
+    run_workflow(settings, added)
+    assert reconcile(wait_s=10).returncode == 0
+    return added
+
+
+def fingerprints(engine: Engine, bill: Bill) -> list[bytes]:
+    with engine.connect() as connection:
+        return list(connection.execute(text(TAKEN), {"id": bill.id}).scalars())
+
+
+def test_a_reference_that_an_item_has_and_nobody_took_is_found_and_taken_as_it_was(
+    reconcile: Pave, engine: Engine, origin: Origin, referenced: Bill
+) -> None:
+    before = fingerprints(engine, referenced)
+    change(engine, "DELETE FROM line_item_references WHERE bill_id = :id", referenced)
+    found, repaired = reconcile("--all"), reconcile("--all", "--repair")
+    sentence = f"bill-{referenced.id}  items whose reference isn't taken: 1, the first at position 2"
+    assert (found.returncode, sentence in found.stdout) == (1, True), found.stdout
+    assert (repaired.returncode, "taken again: 1 reference\n" in repaired.stdout) == (0, True), repaired.stdout
+    assert len(before) == 1
+    assert fingerprints(engine, referenced) == before
+
+
+def test_a_reference_without_its_item_and_one_of_another_item_are_found_and_stay(
+    reconcile: Pave, engine: Engine, referenced: Bill
+) -> None:
+    change(engine, "UPDATE line_item_references SET item_id = uuidv7() WHERE bill_id = :id", referenced)
+    found, repaired = reconcile("--all"), reconcile("--all", "--repair")
+    for done in (found, repaired):
+        assert done.returncode == 1
+        assert f"bill-{referenced.id}  references whose item isn't on the bill: 1\n" in done.stdout
+        assert f"bill-{referenced.id}  items whose reference another item has: 1, the first" in done.stdout
+    assert "taken again" not in repaired.stdout
+    assert len(fingerprints(engine, referenced)) == 1
 
 
 CONTRADICTIONS = {

@@ -138,6 +138,28 @@ GUARDS = (
         _T + "api/test_bound_keys.py::test_lists_are_kept_to_its_customers",
     ),
     Guard(
+        "exports of line items are, too",
+        "webapp/api/exports.py",
+        "        among=bound_customers(),\n",
+        "",
+        _T + "api/test_bound_keys.py::test_exports_are_kept_to_its_customers",
+    ),
+    Guard(
+        "and those of events",
+        "webapp/api/exports.py",
+        "begins, ends, among=bound_customers())",
+        "begins, ends)",
+        _T + "api/test_bound_keys.py::test_exports_are_kept_to_its_customers",
+    ),
+    Guard(
+        "a key that may only accrue reads the outcomes of its own account",
+        "webapp/api/line_items.py",
+        ", of_account=only_of_account()",
+        "",
+        _T + "identity/test_scopes.py::"
+        "test_a_key_that_may_accrue_reads_the_outcome_of_what_its_account_asked_for_and_no_other",
+    ),
+    Guard(
         "a bound key opens no bill for others",
         "webapp/api/bills.py",
         "    refuse_to_open_for(system().engine, customer_id)\n",

@@ -20,6 +20,7 @@ from webapp.identity.roles import Role
 from webapp.identity.scopes import MEANING, OF_ROLE, Scope
 
 FILE = Path(__file__).resolve().parents[2] / "docs" / "access.md"
+ITS_OWN = "; for its own: "
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 
 INTRODUCTION = """# Who may use which route
@@ -29,21 +30,24 @@ Made from what the routes declare (`webapp/identity/access.py`), by `.venv/bin/p
 
 - `public`: everybody; a customer's link is what its address says, under `/b/`;
 - a role of staff who are signed in, each including the ones before it: `viewer`, `operator`, `admin`;
-- a scope of an API key, none including another. Without it the answer is 403, `scope_missing`.
+- a scope of an API key, none including another. Without it the answer is 403, `scope_missing`. Where a second one is
+  named, that suffices for what keys of the same name asked for; what others did is 404.
 
 A key that is bound to customers is let in where its column says `yes`, to what is theirs: another customer's bill is
-404 like one that isn't there, lists are kept to its own. Elsewhere the answer is 403, `key_bound`.
+404 like one that isn't there, lists and exports are kept to its own. Elsewhere the answer is 403, `key_bound`.
 """
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """`needed` is `public`, a role or a scope. `takes_bound` is None where no API key is let in."""
+    """`needed` is `public`, a role or a scope; `its_own` a scope that suffices for what the caller's own account made.
+    `takes_bound` is None where no API key is let in."""
 
     method: str
     rule: str
     needed: Role | Scope | str
     takes_bound: bool | None
+    its_own: Scope | None = None
 
     @property
     def is_api(self) -> bool:
@@ -51,7 +55,8 @@ class Entry:
 
     def __str__(self) -> str:
         bound = {None: "", True: "yes", False: "no"}[self.takes_bound]
-        return f"| {self.method} | `{self.rule}` | {self.needed} | {bound} |"
+        who = f"{self.needed}{ITS_OWN}{self.its_own}" if self.its_own else self.needed
+        return f"| {self.method} | `{self.rule}` | {who} | {bound} |"
 
 
 def declared(app: Flask) -> list[Entry]:
@@ -61,7 +66,9 @@ def declared(app: Flask) -> list[Entry]:
         needed = access.declared(app, rule.endpoint)
         assert needed is not None, rule
         bound = access.takes_bound_keys(app, rule.endpoint) if isinstance(needed, Scope) else None
-        found += [Entry(method, rule.rule, needed, bound) for method in METHODS if method in (rule.methods or ())]
+        its_own = access.declared_for_its_own(app, rule.endpoint)
+        methods = [method for method in METHODS if method in (rule.methods or ())]
+        found += [Entry(method, rule.rule, needed, bound, its_own) for method in methods]
     return sorted(found, key=lambda entry: (entry.rule.startswith(f"/{API}/"), entry.rule, METHODS.index(entry.method)))
 
 
@@ -76,7 +83,9 @@ def _entry(method: str, rule: str, needed: str, bound: str) -> Entry:
     kinds: tuple[type[Role | Scope], ...] = (Role, Scope)
     known: dict[str, Role | Scope | str] = {one: one for kind in kinds for one in kind}
     known[PUBLIC] = PUBLIC
-    return Entry(method, rule.strip("`"), known[needed], {"": None, "yes": True, "no": False}[bound])
+    whole, _, own = needed.partition(ITS_OWN)
+    takes_bound = {"": None, "yes": True, "no": False}[bound]
+    return Entry(method, rule.strip("`"), known[whole], takes_bound, Scope(own) if own else None)
 
 
 def written(entries: Iterable[Entry]) -> str:

@@ -48,7 +48,9 @@ RULES = {
     "unrounded": "of a leg: payable x rate_to / rate_from, its first unrounded_decimals decimals, the rest cut off",
     "converted": "of a leg: payable x rate_to / rate_from, rounded once, half up (away from zero), to the minor_units "
     "of the currency it is converted into; a payable in that currency is taken as it is",
-    "amount": "of a conversion: the sum of its legs' converted",
+    "amount": "of a conversion: the sum of its legs' converted; null where a rate is missing: never 0, never in part",
+    "used": "units of each currency per 1 of base; rate_from and rate_to of every leg are these",
+    "missing": "the currencies of a conversion, its own and those of its payables, of which the rates in use have none",
     "cut_off": "the earlier of close_requested_at and period_end; what came from then on was refused",
     "rates": "the newest snapshot accepted at or before the cut-off of a closed bill; of others the newest, which may "
     "change until they close",
@@ -154,14 +156,18 @@ def _rates(read: ReadBill, choice: RateChoice | None, stale_after: timedelta) ->
 
 
 def _used(read: ReadBill) -> Mapping[str, str]:
-    """Units of the currency per 1 of the base."""
-    found = {}
-    for conversion in read.conversions:
-        for leg in conversion.legs:
-            if leg.rate_from is not None and leg.rate_to is not None:
-                found[leg.payable.currency.code] = money.plain(leg.rate_from)
-                found[conversion.to.code] = money.plain(leg.rate_to)
-    return found
+    """Units of the currency per 1 of the base; also those that were there where others are missing."""
+    present = {payable.currency.code for payable in read.payables}
+    asked = {
+        code for conversion in read.conversions for code in {*present, conversion.to.code} if _is_foreign(conversion)
+    }
+    rates = read.rates.snapshot.rates if read.rates.snapshot else {}
+    return {code: money.plain(rates[code]) for code in sorted(asked & rates.keys())}
+
+
+def _is_foreign(conversion: Conversion) -> bool:
+    """A conversion of payables in its own currency alone takes no rate."""
+    return bool(conversion.missing) or any(leg.rate_to is not None for leg in conversion.legs)
 
 
 def _conversion(conversion: Conversion) -> dict[str, Any]:

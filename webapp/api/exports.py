@@ -34,7 +34,8 @@ from webapp.exports import rows
 from webapp.exports.places import TooManyExports
 from webapp.exports.rows import Row
 from webapp.exports.streaming import Chunks, streamed
-from webapp.identity.access import allow
+from webapp.identity.access import allow, open_to_bound_keys
+from webapp.identity.caller import bound_customers
 from webapp.identity.scopes import Scope
 from webapp.system import system
 
@@ -62,6 +63,7 @@ class Kind:
 
 @api.get("/exports/bills")
 @allow(Scope.BILLS_READ)
+@open_to_bound_keys
 @operation(
     "Export bills",
     query=(fields.FORMAT, *FILTERS),
@@ -77,6 +79,7 @@ def export_bills() -> Response:
 
 @api.get("/exports/line-items")
 @allow(Scope.BILLS_READ)
+@open_to_bound_keys
 @operation(
     "Export line items",
     query=(
@@ -97,12 +100,14 @@ def export_line_items() -> Response:
         currency=money.currency(asked["currency"]).code if "currency" in asked else None,
         begins=begins,
         ends=ends,
+        among=bound_customers(),
     )
     return _exported(_LINE_ITEMS, asked, lambda engine: exports.line_items(engine, wanted))
 
 
 @api.get("/exports/events")
 @allow(Scope.EVENTS_READ)
+@open_to_bound_keys
 @operation(
     "Export events",
     query=(fields.FORMAT, fields.OF_BILL, fields.OF_CUSTOMER, fields.FROM_THEN, fields.BEFORE),
@@ -114,7 +119,7 @@ def export_events() -> Response:
     asked = parameters()
     begins, ends = _span(asked)
     bill_id = bill_id_in(asked["bill_id"]) if "bill_id" in asked else None
-    wanted = EventFilter(bill_id, _customer_id(asked), begins, ends)
+    wanted = EventFilter(bill_id, _customer_id(asked), begins, ends, among=bound_customers())
     return _exported(_EVENTS, asked, lambda engine: exports.events(engine, wanted))
 
 

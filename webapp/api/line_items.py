@@ -22,7 +22,7 @@ from webapp.api.contract.schemas import text
 from webapp.api.negotiation import idempotency_key, prefers_async
 from webapp.api.parameters import limit, parameters
 from webapp.drafts import parse_draft
-from webapp.identity.access import allow, confirm, confirmed_by_the_ledger
+from webapp.identity.access import allow, confirm, confirmed_by_the_ledger, only_of_account
 from webapp.identity.caller import origin
 from webapp.identity.scopes import Scope
 from webapp.system import System, system
@@ -68,13 +68,13 @@ def _request_line_item(system: System, bill_id: UUID, draft: LineItemDraft) -> R
 
 
 @api.get("/bills/<bill_id>/line-item-requests/<request_id>")
-@allow(Scope.BILLS_READ)
+@allow(Scope.BILLS_READ, its_own=Scope.ITEMS_WRITE)
 @operation("Read what became of an item asked for", answers={200: Answer("Its state.", data(LINE_ITEM_REQUEST))})
 def show_line_item_request(bill_id: str, request_id: str) -> Response:
     """Of one that was added with `Prefer: respond-async`."""
     parameters()
-    id_ = bill_id_in(bill_id)
-    stored = queries.line_item_request(system(), id_, parse_id(request_id, LineItemRequestNotFound))
+    id_, wanted = bill_id_in(bill_id), parse_id(request_id, LineItemRequestNotFound)
+    stored = queries.line_item_request(system(), id_, wanted, of_account=only_of_account())
     return render.answer({"data": render.line_item_request(stored)})
 
 

@@ -152,7 +152,7 @@ def line_item_request(stored: StoredRequest) -> str:
     if stored.decided_at is not None:
         value["decided_at"] = rfc3339(stored.decided_at)
     if stored.item_id is not None:
-        value["line_item_id"] = str(stored.item_id)
+        value["line_item_id"], value["line_item_bill_id"] = str(stored.item_id), str(stored.item_bill_id)
     if stored.error is not None:
         details = {"reason": stored.error["reason"], "request_id": g.request_id}
         value["error"] = envelope(stored.error["code"], stored.error["message"], details)

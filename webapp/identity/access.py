@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol, TypeVar
+from uuid import UUID
 
 from flask import Flask, current_app, g, request
 
@@ -19,6 +20,7 @@ View = TypeVar("View", bound=Callable[..., Any])
 Authenticate = Callable[..., Caller | None]
 
 _DECLARATION = "access_declared"
+_FOR_ITS_OWN = "open_for_its_own"
 _FOR_ENROLMENT = "open_before_enrolment"
 _BY_ITSELF = "asked_by_itself"
 _CONFIRMED = "confirmed_by_the_ledger"
@@ -66,12 +68,16 @@ class Keys(Protocol):
         """Raises as for what isn't there when the address leads to somebody to whom the key isn't bound."""
 
 
-def allow(needed: Role | Scope) -> Callable[[View], View]:
+def allow(needed: Role | Scope, *, its_own: Scope | None = None) -> Callable[[View], View]:
     """Declares what the route asks for: a role of staff, and those that include it, or a scope of an API key. Stands
-    next to the route."""
+    next to the route.
+
+    `its_own` is another scope that suffices for what the key's own account made: the view keeps to `only_of_account`.
+    """
 
     def declare(view: View) -> View:
         setattr(view, _DECLARATION, needed)
+        setattr(view, _FOR_ITS_OWN, its_own)
         return view
 
     return declare
@@ -116,6 +122,11 @@ def declared(app: Flask, endpoint: str) -> Role | Scope | str | None:
     return getattr(app.view_functions[endpoint], _DECLARATION, None)
 
 
+def declared_for_its_own(app: Flask, endpoint: str) -> Scope | None:
+    """The scope that suffices there for what the key's own account made, if one does."""
+    return getattr(app.view_functions[endpoint], _FOR_ITS_OWN, None)
+
+
 def takes_bound_keys(app: Flask, endpoint: str) -> bool:
     """Whether keys that are bound to customers are let in there, to what is their customers'."""
     arguments = {name for rule in app.url_map.iter_rules(endpoint) for name in rule.arguments}
@@ -152,7 +163,8 @@ def guard(app: Flask, *, keys: Keys, pages: Authenticate) -> None:
         if needed == PUBLIC:
             return
         if request.blueprint == API:
-            g.caller = _admitted(keys.authenticate(is_confirmed_later=hasattr(view, _CONFIRMED)), needed)
+            found = keys.authenticate(is_confirmed_later=hasattr(view, _CONFIRMED))
+            g.caller = _admitted(found, needed, getattr(view, _FOR_ITS_OWN, None))
             _keep_to_customers(g.caller, keys)
         else:
             g.caller = _admitted(pages(is_sighting=not hasattr(view, _BY_ITSELF)), needed)
@@ -172,15 +184,25 @@ def confirm() -> None:
         g.caller = found
 
 
+def only_of_account() -> UUID | None:
+    """Whose things alone may be shown in this request: of a key that has no more than the scope for its own. None for
+    those who may see everybody's."""
+    caller: Caller = g.caller
+    needed = declared(current_app, request.endpoint or "")
+    return None if isinstance(needed, Scope) and caller.may(needed) else caller.account_id
+
+
 def admit_again() -> None:
     """For an answer of the API that was long in coming. Raises Unauthenticated when the key was revoked meanwhile."""
     keys: Keys = current_app.extensions["api_keys"]
     g.caller = _admitted(keys.confirm(), declared(current_app, request.endpoint or ""))
 
 
-def _admitted(caller: Caller | None, needed: Role | Scope | str | None) -> Caller:
+def _admitted(caller: Caller | None, needed: Role | Scope | str | None, its_own: Scope | None = None) -> Caller:
     if caller is None:
         raise Unauthenticated
+    if its_own is not None and caller.may(its_own):
+        return caller
     if isinstance(needed, Scope) and not caller.may(needed):
         raise ScopeMissing(f"this API key lacks the scope {needed}")
     if not isinstance(needed, Role | Scope) or not caller.may(needed):

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
@@ -18,9 +19,13 @@ from billing.bill import Seller
 from billing.ledger import (
     bills,
     customers,
+    events,
     line_items,
     links,
+    reads,
+    references,
     rollups,
+    sealing,
     seller,
     settings,
     webhook_backlog,
@@ -32,6 +37,7 @@ from billing.ledger.database import create_engine
 from billing.origin import Origin
 from billing.period import Period
 from embedded.postgres import Postgres
+from migrations.losing import WouldBeLost
 from tests.conftest import PROJECT, migrate
 from tests.support.ledger import OFFERED, draft, keyed
 from tests.support.webhooks import made_endpoint, standing
@@ -129,7 +135,9 @@ def test_keys_keep_what_their_role_opened_and_none_opens_more_afterwards(whole: 
             api_keys.create(engine, name=role, role=role)
         api_keys.create(engine, name="meter", scopes=[Scope.ITEMS_WRITE])
         api_keys.create(engine, name="bound", role=Role.OPERATOR, customers=["acme"])
-    migrate(whole, "0010", back=True)
+    with pytest.raises(WouldBeLost, match=r"keys \(2\): no role describes what these API keys open"):
+        migrate(whole, "0010", back=True)
+    migrate(whole, "0010", back=True, lose="keys")
     with connected(whole) as engine, engine.begin() as connection:
         kept = connection.execute(text("SELECT role, revoked_at IS NULL FROM api_keys ORDER BY id")).all()
         # What the version before can't describe opens nothing there.
@@ -139,6 +147,31 @@ def test_keys_keep_what_their_role_opened_and_none_opens_more_afterwards(whole: 
         keys = [key for key in api_keys.every(engine) if key.revoked_at is None]
         assert [key.scopes for key in keys] == [OF_ROLE[role] for role in Role]
         assert [key.customers for key in keys] == [()] * 3
+        for key in api_keys.every(engine):
+            log = [event.type for event in events.of_subject(engine, key.id, after_version=0, limit=9)]
+            assert log == ["api_key.created", *(["api_key.revoked"] if key.revoked_at else [])]
+
+
+def test_references_and_seals_go_only_when_that_is_asked_for(whole: str, origin: Origin) -> None:
+    with connected(whole) as engine:
+        now = datetime.now(UTC)
+        bill = bills.open_bill(engine, origin, "acme", Period(now, now + timedelta(days=30))).bill
+        order = replace(draft(), source="shop", reference="order-1")
+        line_items.add(engine, origin, bill.id, order)
+        assert sealing.seal(engine)
+    for asked in ("", "references", "seal"):
+        with pytest.raises(WouldBeLost, match=r"seals \(1\): the log would be sealed anew"):
+            migrate(whole, "0012", back=True, lose=asked)
+    with pytest.raises(WouldBeLost, match=r"references \(1\): what was charged by them would be charged again"):
+        migrate(whole, "0012", back=True, lose="seals")
+    migrate(whole)
+    with connected(whole) as engine:
+        assert references.taken(engine, bill.id, [("shop", "order-1")])
+    migrate(whole, "0012", back=True, lose="seals,references")
+    migrate(whole)
+    with connected(whole) as engine:
+        assert not references.taken(engine, bill.id, [("shop", "order-1")])
+        assert len(reads.items_after(engine, bill.id, position=0, limit=9)) == 1
 
 
 def test_webhook_endpoints_go_with_their_tables_and_can_be_made_anew(whole: str, origin: Origin) -> None:

@@ -104,6 +104,51 @@ def test_lists_are_kept_to_its_customers(api: Api, bound: Api, own: str, others:
     assert bound.get(f"/customers?q={others}").json["data"] == []
 
 
+@pytest.mark.parametrize("kind", ["bills", "line-items", "events"])
+def test_exports_are_kept_to_its_customers(api: Api, bound: Api, own: str, others: str, kind: str):
+    def exported(by: Api, query: str = "", format_: str = "ndjson") -> str:
+        answer = by.get(f"/exports/{kind}?format={format_}{query}")
+        assert answer.status_code == 200, answer.text
+        return answer.text
+
+    mine, theirs = bound.opened(own), api.opened(others)
+    bound.added(mine)
+    api.added(theirs)
+    everything = exported(bound)
+    assert mine in everything
+    assert everything == exported(api, f"&customer_id={own}")
+    assert exported(bound, format_="csv") == exported(api, f"&customer_id={own}", "csv")
+    nothing = [f"&customer_id={others}", *([f"&bill_id={theirs}"] if kind != "bills" else [f"&q={theirs}"])]
+    for query in nothing:
+        assert theirs in exported(api, query)
+        assert exported(bound, query) == ""
+
+
+def test_a_reference_of_another_customer_neither_stands_in_its_way_nor_shows(
+    api: Api, bound: Api, own: str, others: str
+):
+    order = {**HUNG, "source": "shop", "reference": "order-1"}
+    api.added(api.opened(others), **{**order, "quantity": 7})
+    api.added(api.opened(others), **{**order, "reference": "order-2"})
+    first, second = bound.opened(own), bound.opened(own)
+    item = bound.added(first, **order)
+    rows = {"line_items": [order, {**order, "reference": "order-2"}]}
+    outcomes = bound.post(f"/bills/{second}/line-items/batch", rows).json["outcomes"]
+    assert [one["outcome"] for one in outcomes] == ["replayed", "added"]
+    assert outcomes[0]["line_item"] == item
+    assert outcomes[1]["line_item"]["bill_id"] == second
+    refused = bound.post(f"/bills/{second}/line-items", {**order, "quantity": 9})
+    assert (refused.status_code, refused.json["details"]["reason"]) == (409, "reference_reused")
+    assert others not in refused.text
+
+
+def test_the_feed_of_everybodys_events_isnt_for_it(bound: Api, own: str):
+    bound.opened(own)
+    for query in ("", "?wait=1", "?type=bill.created", "?limit=0", "?after=x"):
+        answer = bound.get(f"/events{query}")
+        assert (answer.status_code, answer.json["details"]["reason"]) == (403, "key_bound"), query
+
+
 def test_pages_of_a_list_go_on_within_them(api: Api, bound: Api, own: str, others: str):
     expected = [bound.opened(own) for _ in range(3)]
     api.opened(others)

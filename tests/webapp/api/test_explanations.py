@@ -103,8 +103,13 @@ def recomputed(data: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def whole(code: str, conversion: dict[str, Any], data: dict[str, Any], payable: dict[str, Decimal]) -> str:
+def whole(code: str, conversion: dict[str, Any], data: dict[str, Any], payable: dict[str, Decimal]) -> str | None:
     total, used = Decimal(0), data["rates"].get("used", {})
+    foreign = payable.keys() - {code}
+    missing = sorted({*foreign, *([code] if foreign else [])} - used.keys())
+    if missing:
+        assert conversion == {"amount": None, "reason": "rate_missing", "missing": missing}
+        return None
     assert [leg["currency"] for leg in conversion["legs"]] == list(payable)
     for leg in conversion["legs"]:
         assert Decimal(leg["payable"]) == payable[leg["currency"]]
@@ -178,6 +183,48 @@ def test_a_missing_rate_is_said(with_provider: Api, engine: Engine, origin: Orig
     line_items.add(engine, origin, bill.id, LineItemDraft.parse("Fee", "1", "1", "KWD", offered=OFFERED))
     found = explained(with_provider, bill.id, "?currency=USD")["converted"]["USD"]
     assert found == {"amount": None, "reason": "rate_missing", "missing": ["KWD"]}
+
+
+def test_by_hand_a_bill_with_all_that_can_be_on_one(
+    with_provider: Api, engine: Engine, origin: Origin, open_bill: OpenBill
+) -> None:
+    """Three currencies, something taken back, roundings both ways, rates that are frozen and one that is missing."""
+    rates_history.store(engine, {"GEL": "2.7052", "JPY": "154.31"})
+    bill = open_bill()
+    lines = [("3", "1.005", "USD"), ("1", "10.4", "JPY"), ("7", "0.333333333333", "GEL"), ("2", "5.5", "GEL")]
+    drafts = [LineItemDraft.parse("Fee", *line, offered=OFFERED) for line in lines]
+    items = [line_items.add(engine, origin, bill.id, draft)[1] for draft in drafts]
+    line_items.reverse(engine, origin, bill.id, items[3].id, "Entered twice")
+    bills.request_close(engine, origin, bill.id)
+    closing.close_bill(engine, by_the_system("test"), bill.id, samples=False)
+    rates_history.store(engine, {"GEL": "9", "JPY": "9", "KWD": "9"})
+
+    data = explained(with_provider, bill.id, "?currency=KWD")
+
+    found = recomputed(data)
+    assert found["payable"] == {
+        "GEL": {"amount": "2.33", "rounding": "-0.003333333331"},
+        "JPY": {"amount": "10", "rounding": "-0.4"},
+        "USD": {"amount": "3.02", "rounding": "0.005"},
+    }
+    # 2.33 / 2.7052 = 0.8613..., 10 / 154.31 = 0.0648...; 3.02 as it is
+    assert found["converted"]["USD"] == "3.94"
+    assert found["converted"].keys() == {"GEL", "JPY", "USD", "KWD"}
+    assert found["converted"]["KWD"] is None
+    assert data["rates"]["used"] == {"GEL": "2.7052", "JPY": "154.31", "USD": "1"}
+    assert data["rates"]["frozen"] is True
+
+
+def test_where_a_rate_of_its_own_is_missing_those_that_are_there_are_said(
+    with_provider: Api, engine: Engine, origin: Origin, open_bill: OpenBill
+) -> None:
+    rates_history.store(engine, {"GEL": "2.9"})
+    bill = open_bill()
+    for code in ("KWD", "GEL"):
+        line_items.add(engine, origin, bill.id, LineItemDraft.parse("Fee", "1", "1", code, offered=OFFERED))
+    data = explained(with_provider, bill.id, "?currency=USD")
+    assert recomputed(data)["converted"] == {"GEL": None, "KWD": None, "USD": None}
+    assert data["rates"]["used"] == {"GEL": "2.9", "USD": "1"}
 
 
 def instant(text: str) -> datetime:

@@ -73,6 +73,43 @@ def test_without_waiting_it_is_the_item_that_is_there(api: Api, engine: Engine):
     assert (decided["state"], decided["line_item_id"]) == ("added", item["id"])
 
 
+@pytest.mark.parametrize("known_by", ["reference", "key"])
+def test_without_waiting_the_item_of_another_bill_is_named_with_its_bill(api: Api, engine: Engine, known_by: str):
+    """So that whoever asked finds it; also where the key remembers it, and when nothing was left to decide."""
+    first, second = api.opened("elsewhere"), api.opened("elsewhere")
+    order, key = {**ORDER, "reference": f"order-of-{known_by}"}, {"Idempotency_Key": f"order-of-{known_by}"}
+    item = api.added(first, source="shop", reference=order["reference"])
+    if known_by == "key":
+        api.post(f"/bills/{second}/line-items", order, **key)
+    asked = api.post(f"/bills/{second}/line-items", order, Prefer="respond-async", **key)
+    requests.carry_out(engine, UUID(second), UUID(asked.json["data"]["id"]))
+    for _ in range(2):
+        decided = api.get(asked.headers["Location"].removeprefix("/api/v1")).json["data"]
+        assert (decided["bill_id"], decided["line_item_bill_id"], decided["line_item_id"]) == (
+            second,
+            first,
+            item["id"],
+        )
+        asked = api.post(f"/bills/{second}/line-items", order, Prefer="respond-async", **key)
+    assert asked.json["data"]["line_item_bill_id"] == first
+    own = api.post(f"/bills/{second}/line-items", HUNG, Prefer="respond-async")
+    done = requests.carry_out(engine, UUID(second), UUID(own.json["data"]["id"]))
+    assert done.item_bill_id == UUID(second)
+
+
+def test_without_waiting_it_is_that_item_on_a_closed_bill_too(api: Api, close: Any):
+    """As it is for who waits."""
+    bill_id = api.opened()
+    item = api.added(bill_id, source="shop", reference="order-1")
+    close(bill_id)
+    asked = api.post(f"/bills/{bill_id}/line-items", ORDER, Prefer="respond-async")
+    assert (asked.status_code, asked.json["data"]["state"]) == (202, "added")
+    assert asked.json["data"]["line_item_id"] == item["id"]
+    for other in ({**ORDER, "quantity": 7}, {**ORDER, "reference": "new"}):
+        refused = api.post(f"/bills/{bill_id}/line-items", other, Prefer="respond-async")
+        assert refused.json["details"]["reason"] == "bill_closed"
+
+
 @pytest.mark.parametrize(
     ("given", "field"),
     [

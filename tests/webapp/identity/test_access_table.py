@@ -52,7 +52,8 @@ class Kind:
         if isinstance(entry.needed, Scope):
             if not self.is_known_key:
                 return UNKNOWN
-            return IN if entry.needed in self.scopes and (entry.takes_bound or not self.is_bound) else FORBIDDEN
+            has_scope = not self.scopes.isdisjoint({entry.needed, entry.its_own})
+            return IN if has_scope and (entry.takes_bound or not self.is_bound) else FORBIDDEN
         assert isinstance(entry.needed, Role)
         if self.role is None:
             return UNKNOWN

@@ -35,6 +35,26 @@ def test_a_key_that_may_accrue_cant_close(engine: Engine, client: FlaskClient):
     assert opener.bill(bill_id)["status"] == "open"
 
 
+def test_a_key_that_may_accrue_reads_the_outcome_of_what_its_account_asked_for_and_no_other(
+    engine: Engine, client: FlaskClient
+):
+    reader = Api(client, api_keys.create(engine, name="reader", role=Role.OPERATOR))
+    bill_id = reader.opened()
+    meter = key_with(engine, client, Scope.ITEMS_WRITE, name="meter")
+    asked = meter.post(f"/bills/{bill_id}/line-items", HUNG, Prefer="respond-async")
+    location = asked.headers["Location"].removeprefix("/api/v1")
+
+    replaced = key_with(engine, client, Scope.ITEMS_WRITE, name="meter")
+    for own in (meter, replaced, reader):
+        assert own.get(location).json["data"]["id"] == asked.json["data"]["id"]
+    other = key_with(engine, client, Scope.ITEMS_WRITE, name="another meter")
+    hidden, unknown = other.get(location), other.get(f"{location[:-36]}{bill_id}")
+    assert [answer.status_code for answer in (hidden, unknown)] == [404, 404]
+    assert hidden.json["message"] == unknown.json["message"]
+    closer = key_with(engine, client, Scope.BILLS_CLOSE, name="meter")
+    assert closer.get(location).json["details"]["reason"] == "scope_missing"
+
+
 def test_the_refusal_names_the_scope_that_is_missing(engine: Engine, client: FlaskClient):
     answer = key_with(engine, client, Scope.RATES_READ).get("/bills")
     assert answer.json["message"] == "this API key lacks the scope bills:read"

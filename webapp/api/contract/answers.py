@@ -183,6 +183,11 @@ LINE_ITEM_REQUEST = component(
         {
             "decided_at": INSTANT,
             "line_item_id": {**ID, "description": "Once it is `added`."},
+            "line_item_bill_id": {
+                **ID,
+                "description": "Once it is `added`: the bill that the item is on. Another one of the customer, if its "
+                "reference was charged there before.",
+            },
             "error": {**ERROR, "description": "Once it is `rejected`."},
         },
         description="An item to be added without waiting for it.",

@@ -101,7 +101,9 @@ def _operation(app: Flask, rule: Rule, declared: Operation, day: date) -> Mappin
             **{str(status): _refusal(status, found) for status, found in cases(rule, declared, needed).items()},
         },
     }
-    told["security"] = [] if needed == PUBLIC else [{"apiKey": [str(needed)]}]
+    its_own = access.declared_for_its_own(app, rule.endpoint)
+    scopes = [needed, *([its_own] if its_own else [])]
+    told["security"] = [] if needed == PUBLIC else [{"apiKey": [str(scope)]} for scope in scopes]
     if declared.body is not None:
         told["requestBody"] = _body(declared.body, day)
     return told
@@ -117,7 +119,9 @@ def _for_whom(app: Flask, rule: Rule, needed: Role | Scope | str | None) -> str:
     if needed == PUBLIC:
         return "For everybody."
     bound = "" if access.takes_bound_keys(app, rule.endpoint) else " Not for keys that are bound to customers."
-    return f"Needs the scope `{needed}`.{bound}"
+    its_own = access.declared_for_its_own(app, rule.endpoint)
+    suffices = f", or `{its_own}` for what keys of the same name asked for" if its_own else ""
+    return f"Needs the scope `{needed}`{suffices}.{bound}"
 
 
 def _tag(app: Flask, rule: Rule) -> str:

@@ -134,7 +134,7 @@ def _choice() -> RateChoice:
 
 def _line_item_request() -> StoredRequest:
     decided = _ADDED + timedelta(milliseconds=40)
-    return StoredRequest(_REQUEST, _BILL, "added", _ITEM, None, _ADDED, decided, asked_in=str(_REQUEST))
+    return StoredRequest(_REQUEST, _BILL, "added", _ITEM, None, _ADDED, decided, str(_REQUEST), _BILL)
 
 
 def _customer(bill: Bill) -> Customer:
