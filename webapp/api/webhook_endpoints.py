@@ -61,10 +61,11 @@ NEITHER = InvalidArgument("either event_id or since is needed", reason="required
     body=Body((fields.URL, fields.TYPES)),
     answers={200: WITH_SECRET},
     is_idempotent=True,
-    refusals=(TooManyWebhookEndpoints,),
+    refusals=(TooManyWebhookEndpoints, WebhookEndpointNotFound),
 )
 def create_webhook_endpoint() -> Response:
-    """It is told of what happens from now on. The secret is in this answer and in no other."""
+    """It is told of what happens from now on. The secret is in this answer and in no other. Repeated when the endpoint
+    has been deleted since, it is 404, and makes none."""
     parameters()
     body = json_object()
     url, types = parse_url(body.get("url")), parse_types(body.get("types"))
