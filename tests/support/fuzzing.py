@@ -23,7 +23,7 @@ REFUSED_WITHIN_S = 0.25
 ASKED_AGAIN = 5
 LONGEST_S = 3 * 60 * 60
 # A link is followed only where the calls before it succeeded, so bills are followed more often than calls are made up.
-STATEFUL_SHARE = 20
+STATEFUL_SHARE = 12
 # A call that waits for an event does nothing else. Links are those that the document has, none that are guessed.
 CONFIG = """
 [[operations]]

@@ -1,0 +1,76 @@
+"""wapiti on a part of the site: it follows links, fills in forms, and says what it found."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+MODULES = (
+    "cookieflags", "crlf", "csp", "csrf", "exec", "file", "htaccess", "http_headers", "ldap", "methods", "permanentxss",
+    "redirect", "shellshock", "spring4shell", "sql", "ssrf", "timesql", "upload", "xss", "xxe",
+)  # fmt: skip
+AGAINST_EACH_S = 60
+
+
+@dataclass(frozen=True)
+class Part:
+    """`starts` are addresses below `url`; `document` is of an API, in place of links."""
+
+    name: str
+    url: str
+    starts: Sequence[str] = ()
+    headers: Mapping[str, str] | None = None
+    cookie: str = ""
+    excluded: Sequence[str] = ()
+    document: str = ""
+    crawled_for_s: int = 60
+
+
+@dataclass(frozen=True)
+class Found:
+    requests: int
+    complaints: Sequence[str]
+
+
+def scanned(scanners: Path, directory: Path, part: Part, listener: str, *, within_s: float) -> Found:
+    """`listener` is an address of ours that nothing may be made to call."""
+    directory.mkdir()
+    report = directory / "report.json"
+    options = [
+        *("-u", part.url, "--scope", "folder", "-m", ",".join(MODULES), "--flush-session", "--verify-ssl", "0"),
+        *("--max-scan-time", str(part.crawled_for_s), "--max-attack-time", str(AGAINST_EACH_S), "--tasks", "4"),
+        *("--drop-set-cookie", "--no-bugreport", "--endpoint", listener, "-l", "2", "-d", "6", "-t", "30"),
+        *("--store-session", str(directory), "--store-config", str(directory), "-v", "1"),
+        *("-f", "json", "-o", str(report)),
+        *(word for start in part.starts for word in ("-s", part.url.rstrip("/") + start)),
+        *(word for pattern in part.excluded for word in ("-x", pattern)),
+        *(word for name, value in (part.headers or {}).items() for word in ("-H", f"{name}: {value}")),
+        *(("-C", part.cookie) if part.cookie else ()),
+        *(("--swagger", part.document) if part.document else ()),
+    ]
+    log = directory / "log"
+    with log.open("w") as out:
+        subprocess.run(
+            [str(scanners / "wapiti"), *options], stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT,
+            timeout=within_s, check=False, env={"HOME": str(directory), "PATH": f"{scanners}:/usr/bin:/bin"},
+        )  # fmt: skip
+    if not report.exists():
+        return Found(0, [f"{part.name}: wapiti ended without a report:\n{log.read_text()[-2_000:]}"])
+    return _read(part, json.loads(report.read_text()))
+
+
+def _read(part: Part, report: Mapping[str, Mapping[str, object]]) -> Found:
+    complaints = [
+        f"{part.name}: {name}: {one['method']} {one['path']} {one['parameter']}: {one['info']}"
+        for name, one in (*_listed(report, "vulnerabilities"), *_listed(report, "anomalies"))
+    ]
+    return Found(int(str(report["infos"].get("crawled_pages_nbr", 0))), complaints)
+
+
+def _listed(report: Mapping[str, Mapping[str, object]], kind: str) -> Iterator[tuple[str, Mapping[str, object]]]:
+    for name, ones in report[kind].items():
+        for one in ones:  # type: ignore[attr-defined]
+            yield name, one
