@@ -35,18 +35,25 @@ def full_of_holes(engine: Engine) -> Iterator[str]:
     """A page that puts what it is asked for into SQL and HTML as it is: a scanner that finds nothing here is blind."""
 
     def respond(address: str) -> tuple[str, str]:
-        name = parse_qs(urlsplit(address).query).get("name", [""])[0]
-        if not name:
-            return "text/html", '<a href="/?name=mtkvari-freight">One</a>'
-        try:
-            with engine.connect() as connection:
-                rows = connection.exec_driver_sql(f"SELECT id FROM customers WHERE external_id = '{name}'").all()
-        except SQLAlchemyError as error:
-            return "text/html", f"<p>{error}</p>"
-        return "text/html", f"<p>{name}: {len(rows)} found</p>"
+        parts = urlsplit(address)
+        name = parse_qs(parts.query).get("name", [""])[0]
+        if parts.path == "/sql":
+            return "text/html", f"<p>{_queried(engine, name)}</p>"
+        if parts.path == "/html":
+            return "text/html", f"<p>{name}</p>"
+        return "text/html", '<a href="/sql?name=mtkvari-freight">One</a> <a href="/html?name=mtkvari-freight">two</a>'
 
     with _served(respond) as url:
         yield url
+
+
+def _queried(engine: Engine, name: str) -> str:
+    try:
+        with engine.connect() as connection:
+            rows = connection.exec_driver_sql(f"SELECT id FROM customers WHERE external_id = '{name}'").all()
+    except SQLAlchemyError as error:
+        return f"PostgreSQL query failed: ERROR: {error.args[0]}"
+    return f"{len(rows)} found"
 
 
 @contextmanager
