@@ -31,7 +31,7 @@ INSTALLED = Path(__file__).resolve().parents[3] / "build" / "scan"
 SCANNERS = INSTALLED / "bin"
 AT_ONCE = 3
 ONE_TARGET_S = 300
-ONE_PART_S = 1_800
+AMONG_HOLES_S = 15
 # Signing oneself out, or taking from oneself what is needed for the rest; and what there is by the hundred.
 EXCLUDED = ("/session/*", "/settings/account*", "/settings/users*", "/settings/api-keys/*/revocation*", "/assets/*")
 PAGES = ("/", "/bills", "/customers", "/rates", "/settings", "/settings/audit-log", "/settings/webhooks", "/attention")
@@ -57,7 +57,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if asked.only != "wapiti":
             _by_sqlmap(result, site, directory)
         if asked.only != "sqlmap":
-            _by_wapiti(result, site, directory)
+            _by_wapiti(result, site, directory, asked.seconds)
         if unforeseen := site.stack.web.unforeseen:
             result.complaints.append(f"web's log has a failure that nobody had foreseen:\n{unforeseen}")
     print(f"{len(result.complaints)} complaints")
@@ -67,15 +67,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
         shutil.rmtree(directory, ignore_errors=True)
     if asked.record:
         rows = [("what", "tried", "complaints", "took"), *result.rows]
-        facts = {"command": "`bin/scan --record`", "tools": _versions(), "complaints": str(len(result.complaints))}
+        only = f" --only {asked.only}" if asked.only else ""
+        facts = {
+            "command": f"`bin/scan{only} --seconds {asked.seconds} --record`",
+            "tools": _versions(),
+            "complaints": str(len(result.complaints)),
+        }
         text = "\n\n".join([table(rows), *(f"- {one}" for one in result.complaints)])
-        print(f"recorded in {record('scan', 'sqlmap and wapiti', facts, text)}")
+        print(f"recorded in {record(asked.only or 'scan', asked.only or 'sqlmap and wapiti', facts, text)}")
     return int(bool(result.complaints))
 
 
 def _parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="bin/scan", description=__doc__)
     parser.add_argument("--only", choices=("sqlmap", "wapiti"), help="one of the two")
+    parser.add_argument("--seconds", type=int, default=60, help="for each of wapiti's modules and parts (60)")
     parser.add_argument("--record", action="store_true", help="write the result to tests/doors/results")
     return parser.parse_args(arguments)
 
@@ -90,7 +96,7 @@ def _show_holes(result: Result, site: Site, directory: Path, only: str | None) -
             blind += [] if said[0] is Outcome.FOUND else [f"sqlmap doesn't find a hole:\n{said[1][-2_000:]}"]
         if only != "sqlmap":
             part = Part("holes", f"{url}/", crawled_for_s=10)
-            found = wapiti.scanned(SCANNERS, directory / "holes", part, called, within_s=ONE_PART_S)
+            found = wapiti.scanned(SCANNERS, directory / "holes", part, called, each_s=AMONG_HOLES_S)
             told = " ".join(found.complaints)
             blind += [
                 f"wapiti doesn't find {hole}" for hole in ("SQL Injection", "Cross Site Scripting") if hole not in told
@@ -142,7 +148,7 @@ def _is_signed_in(site: Site, headers: Mapping[str, str]) -> bool:
     return browser.get(f"{site.url}/bills", headers=headers, timeout=30, allow_redirects=False).status_code == 200
 
 
-def _by_wapiti(result: Result, site: Site, directory: Path) -> None:
+def _by_wapiti(result: Result, site: Site, directory: Path, each_s: int) -> None:
     headers = _as_browser(site)
     pages = [*PAGES[1:], *(f"/bills/{site.names[name]}" for name in ("accruing", "closed"))]
     document = f"{site.url}{API}/openapi.json"
@@ -159,7 +165,7 @@ def _by_wapiti(result: Result, site: Site, directory: Path) -> None:
     with listener() as (address, called):
         for number, part in enumerate(parts):
             began = time.monotonic()
-            found = wapiti.scanned(SCANNERS, directory / f"wapiti-{number}", part, address, within_s=ONE_PART_S)
+            found = wapiti.scanned(SCANNERS, directory / f"wapiti-{number}", part, address, each_s=each_s)
             complaints = [*found.complaints, *(f"{part.name}: was made to call {one}" for one in called)]
             called.clear()
             if not found.requests:
@@ -167,6 +173,8 @@ def _by_wapiti(result: Result, site: Site, directory: Path) -> None:
             if part.cookie and not _is_signed_in(site, headers):
                 complaints.append("it was signed out, so that nothing was tried")
             tried = f"{found.requests} addresses and forms, {len(wapiti.MODULES)} modules"
+            if found.stopped:
+                tried += f"; not all that there was to try by {', '.join(found.stopped)}"
             result.add(f"wapiti, {part.name}", tried, complaints, began)
 
 

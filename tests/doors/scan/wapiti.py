@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ MODULES = (
     "cookieflags", "crlf", "csp", "csrf", "exec", "file", "htaccess", "http_headers", "ldap", "methods", "permanentxss",
     "redirect", "shellshock", "spring4shell", "sql", "ssrf", "timesql", "upload", "xss", "xxe",
 )  # fmt: skip
-AGAINST_EACH_S = 60
+STOPPED = re.compile(r"Max attack time was reached for module (\w+)")
 
 
 @dataclass(frozen=True)
@@ -31,17 +32,20 @@ class Part:
 
 @dataclass(frozen=True)
 class Found:
+    """`stopped` are modules that had more to try when their time was over."""
+
     requests: int
     complaints: Sequence[str]
+    stopped: Sequence[str] = ()
 
 
-def scanned(scanners: Path, directory: Path, part: Part, listener: str, *, within_s: float) -> Found:
-    """`listener` is an address of ours that nothing may be made to call."""
+def scanned(scanners: Path, directory: Path, part: Part, listener: str, *, each_s: int) -> Found:
+    """`listener` is an address of ours that nothing may be made to call; a module may take `each_s`."""
     directory.mkdir()
     report = directory / "report.json"
     options = [
         *("-u", part.url, "--scope", "folder", "-m", ",".join(MODULES), "--flush-session", "--verify-ssl", "0"),
-        *("--max-scan-time", str(part.crawled_for_s), "--max-attack-time", str(AGAINST_EACH_S), "--tasks", "4"),
+        *("--max-scan-time", str(part.crawled_for_s), "--max-attack-time", str(each_s), "--tasks", "4"),
         *("--drop-set-cookie", "--no-bugreport", "--endpoint", listener, "-l", "2", "-d", "6", "-t", "30"),
         *("--store-session", str(directory), "--store-config", str(directory), "-v", "1"),
         *("-f", "json", "-o", str(report)),
@@ -55,19 +59,19 @@ def scanned(scanners: Path, directory: Path, part: Part, listener: str, *, withi
     with log.open("w") as out:
         subprocess.run(
             [str(scanners / "wapiti"), *options], stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT,
-            timeout=within_s, check=False, env={"HOME": str(directory), "PATH": f"{scanners}:/usr/bin:/bin"},
+            timeout=part.crawled_for_s + 2 * each_s * len(MODULES) + 60, check=False, env={"HOME": str(directory), "PATH": f"{scanners}:/usr/bin:/bin"},
         )  # fmt: skip
     if not report.exists():
         return Found(0, [f"{part.name}: wapiti ended without a report:\n{log.read_text()[-2_000:]}"])
-    return _read(part, json.loads(report.read_text()))
+    return _read(part, json.loads(report.read_text()), log.read_text(errors="replace"))
 
 
-def _read(part: Part, report: Mapping[str, Mapping[str, object]]) -> Found:
+def _read(part: Part, report: Mapping[str, Mapping[str, object]], said: str) -> Found:
     complaints = [
         f"{part.name}: {name}: {one['method']} {one['path']} {one['parameter']}: {one['info']}"
         for name, one in (*_listed(report, "vulnerabilities"), *_listed(report, "anomalies"))
     ]
-    return Found(int(str(report["infos"].get("crawled_pages_nbr", 0))), complaints)
+    return Found(int(str(report["infos"].get("crawled_pages_nbr", 0))), complaints, STOPPED.findall(said))
 
 
 def _listed(report: Mapping[str, Mapping[str, object]], kind: str) -> Iterator[tuple[str, Mapping[str, object]]]:
