@@ -56,10 +56,13 @@ def scanned(scanners: Path, directory: Path, part: Part, listener: str, *, each_
         *(("--swagger", part.document) if part.document else ()),
     ]
     log = directory / "log"
+    command = [str(scanners / "wapiti"), *options]
+    own = {"HOME": str(directory), "PATH": f"{scanners}:/usr/bin:/bin"}
+    at_most_s = part.crawled_for_s + 2 * each_s * len(MODULES) + 60
     with log.open("w") as out:
         subprocess.run(
-            [str(scanners / "wapiti"), *options], stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT,
-            timeout=part.crawled_for_s + 2 * each_s * len(MODULES) + 60, check=False, env={"HOME": str(directory), "PATH": f"{scanners}:/usr/bin:/bin"},
+            command, stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT, check=False, env=own,
+            timeout=at_most_s,
         )  # fmt: skip
     if not report.exists():
         return Found(0, [f"{part.name}: wapiti ended without a report:\n{log.read_text()[-2_000:]}"])
