@@ -154,7 +154,7 @@ def _by_wapiti(result: Result, site: Site, directory: Path, each_s: int) -> None
     document = f"{site.url}{API}/openapi.json"
     excluded = [f"{site.url}{path}" for path in EXCLUDED]
     parts = (
-        Part("console", f"{site.url}/", pages, cookie=headers["Cookie"], excluded=excluded),
+        Part("console", f"{site.url}/", pages, headers={"Cookie": headers["Cookie"]}, excluded=excluded, least=60),
         Part("signing in", f"{site.url}/session/new", crawled_for_s=20),
         Part("customer's page", f"{site.url}{site.names['accruing_share']}", crawled_for_s=20),
         Part(
@@ -168,9 +168,9 @@ def _by_wapiti(result: Result, site: Site, directory: Path, each_s: int) -> None
             found = wapiti.scanned(SCANNERS, directory / f"wapiti-{number}", part, address, each_s=each_s)
             complaints = [*found.complaints, *(f"{part.name}: was made to call {one}" for one in called)]
             called.clear()
-            if not found.requests:
-                complaints.append(f"{part.name}: nothing was found to try")
-            if part.cookie and not _is_signed_in(site, headers):
+            if found.requests < part.least:
+                complaints.append(f"{part.name}: {found.requests} addresses and forms are too few")
+            if part.least > 1 and not _is_signed_in(site, headers):
                 complaints.append("it was signed out, so that nothing was tried")
             tried = f"{found.requests} addresses and forms, {len(wapiti.MODULES)} modules"
             if found.stopped:

@@ -12,9 +12,11 @@ from tests.doors.scan.targets import Target
 
 FOUND = re.compile(r"identified the following injection point|is vulnerable|appears to be .* injectable")
 CLEAN = "all tested parameters do not appear to be injectable"
+# To find a way in; UNION and inline queries are for getting much out by it.
+TECHNIQUES = "BEST"
 OPTIONS = (
-    "--batch", "--dbms=PostgreSQL", "--level=1", "--risk=2", "--time-sec=2", "--timeout=30", "--retries=1",
-    "--threads=2", "--randomize=idempotency_key", "--drop-set-cookie", "--skip-waf", "--disable-coloring",
+    "--batch", f"--technique={TECHNIQUES}", "--dbms=PostgreSQL", "--level=1", "--risk=2", "--time-sec=2", "--timeout=30",
+    "--retries=1", "--randomize=idempotency_key", "--drop-set-cookie", "--skip-waf", "--disable-coloring",
     "--flush-session", "--ignore-code=*",
 )  # fmt: skip
 

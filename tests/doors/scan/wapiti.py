@@ -10,22 +10,23 @@ from dataclasses import dataclass
 from pathlib import Path
 
 MODULES = (
-    "cookieflags", "crlf", "csp", "csrf", "exec", "file", "htaccess", "http_headers", "ldap", "methods", "permanentxss",
-    "redirect", "shellshock", "spring4shell", "sql", "ssrf", "timesql", "upload", "xss", "xxe",
+    "cookieflags", "crlf", "csp", "csrf", "exec", "file", "htaccess", "http_headers", "methods", "permanentxss",
+    "redirect", "sql", "ssrf", "timesql", "upload", "xss", "xxe",
 )  # fmt: skip
 STOPPED = re.compile(r"Max attack time was reached for module (\w+)")
 
 
 @dataclass(frozen=True)
 class Part:
-    """`starts` are addresses below `url`; `document` is of an API, in place of links."""
+    """`starts` are addresses below `url`; `document` is of an API, in place of links. `least` is how many addresses and
+    forms must be found there."""
 
     name: str
     url: str
     starts: Sequence[str] = ()
     headers: Mapping[str, str] | None = None
-    cookie: str = ""
     excluded: Sequence[str] = ()
+    least: int = 1
     document: str = ""
     crawled_for_s: int = 60
 
@@ -52,7 +53,6 @@ def scanned(scanners: Path, directory: Path, part: Part, listener: str, *, each_
         *(word for start in part.starts for word in ("-s", part.url.rstrip("/") + start)),
         *(word for pattern in part.excluded for word in ("-x", pattern)),
         *(word for name, value in (part.headers or {}).items() for word in ("-H", f"{name}: {value}")),
-        *(("-C", part.cookie) if part.cookie else ()),
         *(("--swagger", part.document) if part.document else ()),
     ]
     log = directory / "log"
