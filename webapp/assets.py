@@ -6,6 +6,7 @@ Third parties' files come from installed packages, of which no code is loaded. W
 
 from __future__ import annotations
 
+import base64
 import gzip
 import hashlib
 from collections.abc import Mapping
@@ -112,8 +113,13 @@ def font_name() -> str:
 
 def asset_url(name: str) -> str:
     """The address of an asset as it was a second ago at most. KeyError for one that isn't on the list."""
-    digest = _digest_of_text(fonts_css()) if name == "fonts.css" else _digests()[name]
+    digest = _digest_of_text(fonts_css()) if name == "fonts.css" else _in_address(_digests()[name])
     return url_for("assets.serve", digest=digest, name=name)
+
+
+def asset_integrity(name: str) -> str:
+    """What a browser compares a script with before it runs it; of the same content as its address."""
+    return f"sha256-{base64.b64encode(_digests()[name]).decode()}"
 
 
 def fonts_css() -> str:
@@ -148,11 +154,11 @@ def serve(digest: str, name: str) -> ResponseReturnValue:
     response.vary.add("Accept-Encoding")
     if compressed:
         response.content_encoding = "gzip"
-    response.headers["Cache-Control"] = FOR_EVER if digest == _digest_of_files(paths) else BRIEFLY
+    response.headers["Cache-Control"] = FOR_EVER if digest == _in_address(_digest_of_files(paths)) else BRIEFLY
     return response
 
 
-def _digest_of_files(paths: tuple[Path, ...]) -> str:
+def _digest_of_files(paths: tuple[Path, ...]) -> bytes:
     return _digest(paths, _modified_ns(paths))
 
 
@@ -175,9 +181,13 @@ def _compressed(paths: tuple[Path, ...], modified: tuple[int, ...]) -> bytes:
 
 
 @lru_cache(maxsize=64)
-def _digest(paths: tuple[Path, ...], modified: tuple[int, ...]) -> str:
-    return hashlib.sha256(_content(paths, modified)).hexdigest()[:12]
+def _digest(paths: tuple[Path, ...], modified: tuple[int, ...]) -> bytes:
+    return hashlib.sha256(_content(paths, modified)).digest()
 
 
 def _digest_of_text(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()[:12]
+    return _in_address(hashlib.sha256(text.encode()).digest())
+
+
+def _in_address(digest: bytes) -> str:
+    return digest.hex()[:12]

@@ -293,6 +293,34 @@ GUARDS = (
         "",
         _T + "test_headers.py::test_no_page_is_shown_within_another_and_nothing_runs_that_isnt_ours",
     ),
+    Guard(
+        "no other site's page holds a window of ours",
+        "webapp/headers.py",
+        '    "Cross-Origin-Opener-Policy": "same-origin",\n',
+        "",
+        _T + "test_headers.py::test_every_answer_says_what_a_browser_may_do_with_it",
+    ),
+    Guard(
+        "no other site's page loads anything of ours",
+        "webapp/headers.py",
+        '    "Cross-Origin-Resource-Policy": "same-origin",\n',
+        "",
+        _T + "test_headers.py::test_every_answer_says_what_a_browser_may_do_with_it",
+    ),
+    Guard(
+        "a browser that was here comes back by TLS alone",
+        "webapp/headers.py",
+        '            headers["Strict-Transport-Security"] = "max-age=31536000"\n',
+        "            pass\n",
+        _T + "test_headers.py::test_who_came_by_tls_comes_back_by_it_for_a_year",
+    ),
+    Guard(
+        "a script runs only as it was when the page was made",
+        "templates/layout.html",
+        """ integrity="{{ asset_integrity('htmx.js') }}\"""",
+        "",
+        _T + "pages/test_assets.py::test_a_script_is_run_only_as_it_was_when_the_page_was_made",
+    ),
     # Sessions and what is left of them
     Guard(
         "a session begins under a new token",
@@ -400,5 +428,19 @@ GUARDS = (
         "INTERNAL_MESSAGE, details)",
         "str(error), details)",
         _T + "api/test_errors.py::TestOurFault::test_nothing_of_a_bug_leaks",
+    ),
+    Guard(
+        "nor does a page lose its headers by one",
+        "webapp/pages/errors.py",
+        "    try:\n        return notice(500, *NOTICES[500])\n    except Exception as error:\n",
+        "    return notice(500, *NOTICES[500])\n    try:\n        pass\n    except Exception as error:\n",
+        _T + "pages/test_errors.py",
+    ),
+    Guard(
+        "a bug beside a page doesn't keep it from being shown",
+        "webapp/pages/environment.py",
+        "    except Exception as error:\n        logs.fault(error)\n        return None\n",
+        "",
+        _T + "pages/test_errors.py::test_what_the_rail_counts_keeps_no_page_from_being_shown",
     ),
 )

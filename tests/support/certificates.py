@@ -31,6 +31,12 @@ class Authority:
 
     def server(self, name: str, *, expires: timedelta = DAY) -> ssl.SSLContext:
         """For a server with a certificate for this name or address."""
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(self.certificate(name, expires=expires))
+        return context
+
+    def certificate(self, name: str, *, expires: timedelta = DAY) -> Path:
+        """A file with a certificate for this name or address, and its key."""
         key = ec.generate_private_key(ec.SECP256R1())
         certificate = (
             _builder(x509.Name([]), self._name, key.public_key(), datetime.now(UTC) + expires)
@@ -45,9 +51,7 @@ class Authority:
                 serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
             )
         )
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(file)
-        return context
+        return file
 
 
 def _builder(

@@ -65,8 +65,8 @@ NEITHER = InvalidArgument("either event_id or since is needed", reason="required
     refusals=(TooManyWebhookEndpoints, WebhookEndpointNotFound),
 )
 def create_webhook_endpoint() -> Response:
-    """It is told of what happens from now on. The secret is in this answer and in no other. A repeat doesn't find one
-    that was deleted meanwhile."""
+    """It is told of what happens from now on. The secret is in this answer and in no other. Repeated when the endpoint
+    has been deleted since, it is 404, and makes none."""
     parameters()
     body = json_object()
     url, types = parse_url(body.get("url")), parse_types(body.get("types"))

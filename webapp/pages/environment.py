@@ -8,8 +8,8 @@ from typing import Any
 from flask import Blueprint
 
 from billing.errors import Unavailable
-from webapp import formatting
-from webapp.assets import asset_url, font_name
+from webapp import formatting, logs
+from webapp.assets import asset_integrity, asset_url, font_name
 from webapp.attention import Attention
 from webapp.identity.caller import current_caller
 from webapp.identity.roles import Role
@@ -31,6 +31,7 @@ def register(pages: Blueprint) -> None:
     pages.add_app_template_filter(element_id)
     pages.add_app_template_global(address, "url_for")
     pages.add_app_template_global(asset_url)
+    pages.add_app_template_global(asset_integrity)
     pages.add_app_template_global(font_name)
     # Not by context: what is imported from a template has none.
     pages.record_once(lambda state: state.app.jinja_env.globals.update(elements=elements))
@@ -66,10 +67,13 @@ def sections() -> list[Section]:
 
 
 def _attention() -> Attention | None:
-    """The rail never keeps a page from being shown."""
+    """The rail never keeps a page from being shown, least of all the one that says what went wrong."""
     try:
         return system().attention()
     except Unavailable:
+        return None
+    except Exception as error:
+        logs.fault(error)
         return None
 
 

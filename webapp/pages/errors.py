@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from flask import Blueprint, Response
+from flask import Blueprint, Response, g
 from flask.typing import ResponseReturnValue
 from flask_wtf.csrf import CSRFError
 from werkzeug.exceptions import HTTPException
@@ -90,4 +90,14 @@ def _failed(error: Exception) -> ResponseReturnValue:
     if isinstance(error, HTTPException):
         return _refused_by_http(error)
     logs.fault(error)
-    return notice(500, *NOTICES[500])
+    return _our_fault()
+
+
+def _our_fault() -> Response:
+    """Should the page fail that says so: the words alone, with the headers of every answer."""
+    try:
+        return notice(500, *NOTICES[500])
+    except Exception as error:
+        logs.fault(error)
+        title, advice = NOTICES[500]
+        return Response(f"{title}. {advice}\n\nReference {g.request_id}\n", 500, mimetype="text/plain")

@@ -147,6 +147,17 @@ def test_an_unknown_one_is_not_found(admin: Api):
             assert (answer.status_code, answer.json["details"]["reason"]) == (404, "webhook_endpoint_not_found")
 
 
+def test_repeated_after_it_was_deleted_it_is_not_there_and_no_other_is_made(admin: Api):
+    once = {"Idempotency-Key": str(uuid4())}
+    made = admin.call("POST", PATH, {"url": URL}, once).json["data"]
+    assert admin.call("DELETE", f"{PATH}/{made['id']}", None, {}).status_code == 204
+
+    again = admin.call("POST", PATH, {"url": URL}, once)
+
+    assert (again.status_code, again.json["details"]["reason"]) == (404, "webhook_endpoint_not_found")
+    assert admin.get(PATH).json["data"] == []
+
+
 def test_it_is_changed_paused_resumed_rotated_and_deleted_each_with_its_event(admin: Api, engine: Engine):
     made = created(admin, types=["bill.closed", "bill.created"])
     one = f"{PATH}/{made['id']}"

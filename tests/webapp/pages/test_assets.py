@@ -1,6 +1,11 @@
 """Styles, scripts, the font."""
 
+import base64
+import hashlib
 import re
+from pathlib import Path
+
+import pytest
 
 
 def test_every_asset_of_a_page_is_ours_and_kept_for_ever(visitor):
@@ -32,3 +37,22 @@ def test_no_page_has_script_or_style_of_its_own(operator):
         operator.open(address)
         assert not re.search(r"<style|style=|<script(?![^>]*src=)|\son\w+=", operator.answer.text)
     assert operator.answer.headers["Content-Security-Policy"].startswith("default-src 'none'")
+
+
+@pytest.mark.parametrize("address", ["/session/new", "/nothing", "/docs"])
+def test_a_script_is_run_only_as_it_was_when_the_page_was_made(visitor, address: str):
+    page = visitor.client.get(address).text
+    scripts = re.findall(r"<script[^>]*>", page)
+    assert len(scripts) == 2
+    for script in scripts:
+        ((source, integrity),) = re.findall(r'src="([^"]+)" integrity="sha256-([^"]+)"', script)
+        answer = visitor.client.get(source)
+        assert base64.b64encode(hashlib.sha256(answer.data).digest()).decode() == integrity
+        answer.close()
+
+
+def test_no_template_has_a_script_that_could_be_another():
+    templates = Path(__file__).resolve().parents[3] / "templates"
+    scripts = [tag for file in templates.rglob("*.html") for tag in re.findall(r"<script.*", file.read_text())]
+    assert len(scripts) == 6
+    assert all("integrity=" in script for script in scripts)
