@@ -6,12 +6,12 @@ import subprocess
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 from sqlalchemy import Engine, text
 
-from billing.ledger import bills, consistency, epochs, line_items, sealing, verification
+from billing.ledger import bills, consistency, epochs, line_items, sealing, verification, webhook_queue
 from billing.ledger.database import create_engine
 from billing.ledger.seals import entries_in
 from billing.ledger.verification import Known
@@ -23,6 +23,7 @@ from tests.conftest import migrate
 from tests.support.backups import PostgresBackup
 from tests.support.ledger import draft
 from tests.support.sealed import happen, seal_all, stored, tamper
+from tests.support.webhooks import made_endpoint
 
 PASS_BY = "DO $$ BEGIN FOR i IN 1..{} LOOP PERFORM pg_current_xact_id(); COMMIT; END LOOP; END $$"
 
@@ -55,6 +56,18 @@ def happens(engine: Engine, origin: Origin, name: str) -> int:
     opened = bills.open_bill(engine, origin, f"{name}-{uuid4().hex}", Period(now, now + timedelta(days=30))).bill
     line_items.add(engine, origin, opened.id, draft())
     return 3
+
+
+def fill(engine: Engine, endpoint_id: UUID) -> None:
+    for _ in range(10):
+        webhook_queue.fill(engine, endpoint_id, give_up_after=timedelta(days=3))
+
+
+def queued(engine: Engine, endpoint_id: UUID) -> list[tuple[UUID, int]]:
+    """What is queued for it, in that order."""
+    query = "SELECT subject_id, version FROM webhook_deliveries WHERE endpoint_id = :id ORDER BY n"
+    with engine.connect() as connection:
+        return [(row.subject_id, row.version) for row in connection.execute(text(query), {"id": endpoint_id})]
 
 
 def pass_by(engine: Engine, transactions: int) -> None:
@@ -108,8 +121,10 @@ class TestFromADump:
         old = create_engine(database_url)
         pass_by(old, 3_000)
         happen(old, origin)
+        self.endpoint, _ = made_endpoint(old, origin, "https://receiver.example/hooks")
         seal_all(old)
         happens(old, origin, "unsealed")
+        fill(old, self.endpoint.id)
         programs, dump = place(directory, print).programs, directory / "dump"
         subprocess.run([programs / "pg_dump", "-Fc", "-f", dump, "-d", database_url], check=True)
         self.kept, self.dumped = kept(old), len(stored(old))
@@ -145,6 +160,10 @@ class TestFromADump:
         assert after.events == len(stored(engine)) == self.dumped + new + 3
         assert len(after.adopted_at) == 1
         assert list(consistency.ledger_differences(engine)) == []
+        fill(engine, self.endpoint.id)
+        assert queued(engine, self.endpoint.id) == [
+            (row.subject_id, row.version) for row in stored(engine)[-3 - new - 3 :]
+        ]
         # In the order in which it happened, those of the dump first.
         assert [row.seq for row in stored(engine)] == sorted(row.seq for row in stored(engine))
 
