@@ -73,7 +73,11 @@ def _served(respond: Respond) -> Iterator[str]:
         def log_message(self, *_: object) -> None:
             """Thousands of them."""
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    class Server(ThreadingHTTPServer):
+        def handle_error(self, *_: object) -> None:
+            """Scanners hang up."""
+
+    server = Server(("127.0.0.1", 0), Handler)
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
     try:
