@@ -16,8 +16,8 @@ CLEAN = "all tested parameters do not appear to be injectable"
 TECHNIQUES = "BEST"
 OPTIONS = (
     "--batch", f"--technique={TECHNIQUES}", "--dbms=PostgreSQL", "--level=1", "--risk=2", "--time-sec=2",
-    "--timeout=30", "--retries=1", "--randomize=idempotency_key", "--drop-set-cookie", "--skip-waf", "--disable-coloring",
-    "--flush-session", "--ignore-code=*",
+    "--timeout=30", "--retries=1", "--randomize=idempotency_key", "--drop-set-cookie", "--skip-waf",
+    "--disable-coloring", "--flush-session", "--ignore-code=*",
 )  # fmt: skip
 
 
