@@ -198,6 +198,16 @@ class TestByKeyboard:
         here.reload()
         expect(here.get_by_role("heading", name="Settings")).to_be_visible()
 
+    def test_going_back_after_signing_out_shows_nothing(self, new_browser, new_user):
+        page = signed_in(new_browser().new_page(), new_user(Role.VIEWER))
+        page.goto("/bills")
+        page.get_by_role("button", name="Sign out").press("Enter")
+        expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
+
+        page.go_back()
+        expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
+        expect(page.get_by_role("navigation", name="Main")).to_have_count(0)
+
 
 class TestAKeyIsShownOnce:
     @pytest.fixture

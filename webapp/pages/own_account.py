@@ -17,7 +17,7 @@ from webapp.identity.sessions import SessionNotFound
 from webapp.pages.blueprint import pages
 from webapp.pages.forms import REFUSALS, Form
 from webapp.pages.rendering import render, see_other
-from webapp.pages.sessions import come_back, waiting
+from webapp.pages.sessions import come_back, sign_out, waiting
 from webapp.system import system
 
 NOT_THE_SAME = "The two don't agree."
@@ -51,8 +51,7 @@ def change_password() -> ResponseReturnValue:
 def end_one_session(session_id: str) -> ResponseReturnValue:
     caller, ended = g.caller, _parse(session_id)
     if ended == caller.session_id:
-        sessions.sign_out(system().engine)
-        return see_other(url_for("pages.new_session"))
+        return sign_out()
     sessions.end(system().engine, caller.account_id, ended)
     flash("That browser is signed out.")
     return see_other(url_for("pages.show_account"))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from flask import Response, g, request, url_for
+from flask import Response, g, make_response, request, url_for
 from flask.typing import ResponseReturnValue
 
 from billing.errors import ResourceExhausted
@@ -80,8 +80,15 @@ def show_session() -> ResponseReturnValue:
 @allow(Role.VIEWER)
 @open_before_enrolment
 def end_session() -> ResponseReturnValue:
+    return sign_out()
+
+
+def sign_out() -> ResponseReturnValue:
+    """Ends the caller's session here; the browser forgets the pages that it could go back to."""
     sessions.sign_out(system().engine)
-    return see_other(url_for("pages.new_session"))
+    response = make_response(see_other(url_for("pages.new_session")))
+    response.headers["Clear-Site-Data"] = '"cache"'
+    return response
 
 
 def waiting(form: Form, wait: ResourceExhausted) -> Form:

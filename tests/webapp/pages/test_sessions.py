@@ -62,6 +62,7 @@ def test_signing_out_leaves_nothing_in_the_browser(operator):
     assert cookie.startswith("session=;")
     assert "Max-Age=0" in cookie
     assert operator.client.get_cookie("session") is None
+    assert operator.answer.headers["Clear-Site-Data"] == '"cache"'
 
 
 def test_a_form_without_its_token_changes_nothing_and_says_so(operator):
