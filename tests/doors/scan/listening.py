@@ -26,7 +26,7 @@ def listener() -> Iterator[tuple[str, list[str]]]:
             called.append(address)
         return "application/json", "{}"
 
-    with _served(respond) as url:
+    with served(respond) as url:
         yield f"{url}/", called
 
 
@@ -43,7 +43,7 @@ def full_of_holes(engine: Engine) -> Iterator[str]:
             return "text/html", f"<p>{name}</p>"
         return "text/html", '<a href="/sql?name=mtkvari-freight">One</a> <a href="/html?name=mtkvari-freight">two</a>'
 
-    with _served(respond) as url:
+    with served(respond) as url:
         yield url
 
 
@@ -57,7 +57,7 @@ def _queried(engine: Engine, name: str) -> str:
 
 
 @contextmanager
-def _served(respond: Respond) -> Iterator[str]:
+def served(respond: Respond) -> Iterator[str]:
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             kind, body = respond(self.path)
