@@ -26,7 +26,7 @@ def listener() -> Iterator[tuple[str, list[str]]]:
             called.append(address)
         return "application/json", "{}"
 
-    with _served(respond) as url:
+    with served(respond) as url:
         yield f"{url}/", called
 
 
@@ -43,7 +43,7 @@ def full_of_holes(engine: Engine) -> Iterator[str]:
             return "text/html", f"<p>{name}</p>"
         return "text/html", '<a href="/sql?name=mtkvari-freight">One</a> <a href="/html?name=mtkvari-freight">two</a>'
 
-    with _served(respond) as url:
+    with served(respond) as url:
         yield url
 
 
@@ -57,7 +57,7 @@ def _queried(engine: Engine, name: str) -> str:
 
 
 @contextmanager
-def _served(respond: Respond) -> Iterator[str]:
+def served(respond: Respond) -> Iterator[str]:
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             kind, body = respond(self.path)
@@ -73,7 +73,11 @@ def _served(respond: Respond) -> Iterator[str]:
         def log_message(self, *_: object) -> None:
             """Thousands of them."""
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    class Server(ThreadingHTTPServer):
+        def handle_error(self, *_: object) -> None:
+            """Scanners hang up."""
+
+    server = Server(("127.0.0.1", 0), Handler)
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
     try:

@@ -15,9 +15,9 @@ CLEAN = "all tested parameters do not appear to be injectable"
 # To find a way in; UNION and inline queries are for getting much out by it.
 TECHNIQUES = "BEST"
 OPTIONS = (
-    "--batch", f"--technique={TECHNIQUES}", "--dbms=PostgreSQL", "--level=1", "--risk=2", "--time-sec=2", "--timeout=30",
-    "--retries=1", "--randomize=idempotency_key", "--drop-set-cookie", "--skip-waf", "--disable-coloring",
-    "--flush-session", "--ignore-code=*",
+    "--batch", f"--technique={TECHNIQUES}", "--dbms=PostgreSQL", "--level=1", "--risk=2", "--time-sec=2",
+    "--timeout=30", "--retries=1", "--randomize=idempotency_key", "--drop-set-cookie", "--skip-waf",
+    "--disable-coloring", "--flush-session", "--ignore-code=*",
 )  # fmt: skip
 
 
