@@ -81,7 +81,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="bin/scan", description=__doc__)
     parser.add_argument("--only", choices=("sqlmap", "wapiti"), help="one of the two")
-    parser.add_argument("--seconds", type=int, default=60, help="for each of wapiti's modules and parts (60)")
+    parser.add_argument(
+        "--seconds", type=int, default=60, help="at most, for each of wapiti's modules, in each part (60)"
+    )
     parser.add_argument("--record", action="store_true", help="write the result to tests/doors/results")
     return parser.parse_args(arguments)
 
@@ -152,7 +154,8 @@ def _by_wapiti(result: Result, site: Site, directory: Path, each_s: int) -> None
     headers = _as_browser(site)
     pages = [*PAGES[1:], *(f"/bills/{site.names[name]}" for name in ("accruing", "closed"))]
     document = f"{site.url}{API}/openapi.json"
-    excluded = [f"{site.url}{path}" for path in EXCLUDED]
+    long = (f"/bills/{site.names[name]}*" for name in ("thousand", "vast"))
+    excluded = [f"{site.url}{path}" for path in (*EXCLUDED, *long)]
     parts = (
         Part("console", f"{site.url}/", pages, headers={"Cookie": headers["Cookie"]}, excluded=excluded, least=60),
         Part("signing in", f"{site.url}/session/new", crawled_for_s=20),

@@ -47,7 +47,9 @@ def scanned(scanners: Path, directory: Path, part: Part, listener: str, *, each_
     options = [
         *("-u", part.url, "--scope", "folder", "-m", ",".join(MODULES), "--flush-session", "--verify-ssl", "0"),
         *("--max-scan-time", str(part.crawled_for_s), "--max-attack-time", str(each_s), "--tasks", "4"),
-        *("--no-bugreport", "--endpoint", listener, "-l", "2", "-d", "6", "-t", "30"),
+        *("--no-bugreport", "--endpoint", listener, "-l", "2", "-t", "30"),
+        # Ever more of the same is no other page.
+        *("-d", "3", "--max-links-per-page", "80", "--max-files-per-dir", "6"),
         *("--store-session", str(directory), "--store-config", str(directory), "-v", "1"),
         *("-f", "json", "-o", str(report)),
         *(word for start in part.starts for word in ("-s", part.url.rstrip("/") + start)),
