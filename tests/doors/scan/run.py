@@ -29,6 +29,8 @@ from webapp.api.blueprint import PATH as API
 
 INSTALLED = Path(__file__).resolve().parents[3] / "build" / "scan"
 SCANNERS = INSTALLED / "bin"
+# wapiti's own database gives up where a disk is slow.
+IN_MEMORY = Path("/dev/shm")
 AT_ONCE = 3
 ONE_TARGET_S = 300
 AMONG_HOLES_S = 15
@@ -50,7 +52,7 @@ class Result:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     asked = _parsed(arguments)
-    directory = Path(tempfile.mkdtemp(prefix="pave-billing-scan-"))
+    directory = Path(tempfile.mkdtemp(prefix="pave-billing-scan-", dir=IN_MEMORY if IN_MEMORY.is_dir() else None))
     result = Result()
     with Site(tls=True) as site:
         _show_holes(result, site, directory, asked.only)
@@ -158,8 +160,8 @@ def _by_wapiti(result: Result, site: Site, directory: Path, each_s: int) -> None
     excluded = [f"{site.url}{path}" for path in (*EXCLUDED, *long)]
     parts = (
         Part("console", f"{site.url}/", pages, headers={"Cookie": headers["Cookie"]}, excluded=excluded, least=60),
-        Part("signing in", f"{site.url}/session/new", crawled_for_s=20),
-        Part("customer's page", f"{site.url}{site.names['accruing_share']}", crawled_for_s=20),
+        Part("not signed in", f"{site.url}/", ["/session/new"], excluded=excluded[-2:], least=3, crawled_for_s=30),
+        Part("customer's page", f"{site.url}/b/", [site.names["accruing_share"][2:]], least=3, crawled_for_s=30),
         Part(
             "API", f"{site.url}{API}/", headers={"Authorization": f"Bearer {site.admin_key}"}, document=document,
             crawled_for_s=30,
@@ -173,7 +175,7 @@ def _by_wapiti(result: Result, site: Site, directory: Path, each_s: int) -> None
             called.clear()
             if found.requests < part.least:
                 complaints.append(f"{part.name}: {found.requests} addresses and forms are too few")
-            if part.least > 1 and not _is_signed_in(site, headers):
+            if part.name == "console" and not _is_signed_in(site, headers):
                 complaints.append("it was signed out, so that nothing was tried")
             tried = f"{found.requests} addresses and forms, {len(wapiti.MODULES)} modules"
             if found.stopped:
