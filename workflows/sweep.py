@@ -20,11 +20,12 @@ from temporalio.client import Client
 
 from billing.errors import BillingError
 from billing.exchange.refreshing import refresh_if_due
-from billing.ledger import closing, events, progress, requests, rollups, sealing, webhook_log
+from billing.ledger import closing, events, import_retention, progress, requests, rollups, sealing, webhook_log
 from billing.origin import by_the_system
 from billing.settings import Settings
 from workflows import metrics
 from workflows.catching_up import REST_AFTER_A_LOOK, CatchingUp
+from workflows.starting_imports import StartingImports
 from workflows.telling import translated
 from workflows.waking import Waking
 from workflows.watching import Watch
@@ -48,6 +49,8 @@ LOOK_BEHIND_AT_LEAST_EVERY_S = 600.0
 RECONCILE_EVERY_S = 5.0
 WAKE_WEBHOOKS_EVERY_S = 0.5
 FORGET_WEBHOOKS_EVERY_S = 600.0
+START_IMPORTS_EVERY_S = 0.5
+FORGET_IMPORTS_EVERY_S = 600.0
 BEHIND_PATIENCE = timedelta(minutes=2)
 AFTER_FAILURE_S = 1.0
 
@@ -63,6 +66,7 @@ class Sweep:
         self._catching_up = CatchingUp(engine, settings.temporal_task_queue)
         self._watch = Watch(engine, settings.temporal_task_queue)
         self._waking = Waking(engine, settings.temporal_task_queue)
+        self._starting_imports = StartingImports(engine, settings.temporal_task_queue)
 
     async def run(self) -> None:
         await asyncio.gather(
@@ -77,6 +81,8 @@ class Sweep:
             _again(self.reconcile, RECONCILE_EVERY_S),
             _again(self.wake_webhooks, WAKE_WEBHOOKS_EVERY_S),
             _again(self.forget_webhooks, FORGET_WEBHOOKS_EVERY_S),
+            _again(self.start_imports, START_IMPORTS_EVERY_S),
+            _again(self.forget_imports, FORGET_IMPORTS_EVERY_S),
         )
 
     async def close_due(self) -> float:
@@ -162,6 +168,17 @@ class Sweep:
         """What was sent a month ago; what is much goes on at once."""
         forgotten = await asyncio.to_thread(webhook_log.prune, self._engine)
         return 0.0 if forgotten == webhook_log.PRUNED_AT_ONCE else None
+
+    async def start_imports(self) -> None:
+        """Starts the workflows of imports that aren't done."""
+        client = self._client()
+        if client is not None:
+            await self._starting_imports.round(client)
+
+    async def forget_imports(self) -> float | None:
+        """The rows of a month ago; what is much goes on at once."""
+        dropped = await asyncio.to_thread(import_retention.prune, self._engine)
+        return 0.0 if dropped == import_retention.DROPPED_AT_ONCE else None
 
 
 async def _again(work: Callable[[], Awaitable[float | None]], every_s: float = 0.0) -> None:
