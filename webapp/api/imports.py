@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import closing
+from datetime import date
 from uuid import UUID
 
 from flask import Response, request
@@ -43,7 +44,7 @@ _MEDIA = {NDJSON: "ndjson", csv_text.MIMETYPE: "csv"}
 FILE = File(
     {NDJSON: IMPORTED_ROW, csv_text.MIMETYPE: text("A heading with the names of fields, and rows.")},
     {
-        NDJSON: '{"description":"Card payments","quantity":"6","unit_price":"0.6","currency":"GEL","key":"row-7"}\n',
+        NDJSON: fields.examples_of(fields.ROW, date.min),
         csv_text.MIMETYPE: "description,quantity,unit_price,currency,key\r\nCard payments,6,0.6,GEL,row-7\r\n",
     },
 )

@@ -22,6 +22,9 @@ from webapp.identity.roles import Role
 from webapp.identity.scopes import Scope
 from webapp.imports import files
 
+COUNT = text("SELECT (SELECT count(*) FROM imports), (SELECT count(*) FROM import_rows)")
+CURSE = "CONSTRAINT no_curse CHECK (description <> 'cursed')"
+
 
 def test_every_row_of_a_file_has_its_outcome(api: Api, engine: Engine):
     bill_id = api.opened()
@@ -289,9 +292,7 @@ def test_a_currency_that_is_no_longer_offered_is_refused_but_for_repeats(api: Ap
 def test_a_row_that_the_database_refuses_keeps_no_other_from_being_added(api: Api, engine: Engine):
     bill_id = api.opened()
     with engine.begin() as connection:
-        connection.execute(
-            text("ALTER TABLE line_items ADD CONSTRAINT no_curse CHECK (description <> 'cursed') NOT VALID")
-        )
+        connection.execute(text(f"ALTER TABLE line_items ADD {CURSE} NOT VALID"))
     try:
         done = imported(api, engine, ndjson([row(), row(description="cursed"), row()]), bill_id)
     finally:
@@ -397,7 +398,7 @@ def worlds(app, engine: Engine):
     return Api(app.test_client(), api_keys.create(engine, name="properties", role=Role.OPERATOR)), engine
 
 
-def count(engine: Engine) -> tuple[int, int]:
+def count(engine: Engine) -> Any:
     with engine.connect() as connection:
         row = connection.execute(
             text("SELECT (SELECT count(*) FROM imports), (SELECT count(*) FROM import_rows)")

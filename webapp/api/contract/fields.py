@@ -77,7 +77,7 @@ class File:
     """A body of many rows in one of these media, at most `longest` bytes. Of NDJSON the schema is that of each line."""
 
     media: Mapping[str, Schema]
-    examples: Mapping[str, str]
+    examples: Mapping[str, Any]
     longest: int = LONGEST_FILE
 
 
