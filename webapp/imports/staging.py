@@ -13,13 +13,21 @@ from billing.bill import LONGEST_DESCRIPTION, LONGEST_REFERENCE, LONGEST_SOURCE
 from billing.errors import InvalidArgument
 from billing.identifiers import new_id
 from billing.ledger.imports import MOST_ROWS, Staged
+from billing.ledger.line_items import Entry
 from billing.text import storable
 from webapp.api.contract.fields import LONGEST_KEY
 from webapp.imports.files import IN_MEMORY, ReceivedFile
 from webapp.imports.rows import NO_ROWS, FileRow, rows_of
 
 TOO_MANY_ROWS = InvalidArgument(f"the file has more than {MOST_ROWS:,} rows", reason="too_many_rows")
-_LONGEST = {"key": LONGEST_KEY, "source": LONGEST_SOURCE, "reference": LONGEST_REFERENCE}
+NULL = "\\N"
+NO_VALUE = f"\t{NULL}"
+_LONGEST = {
+    "key": LONGEST_KEY,
+    "source": LONGEST_SOURCE,
+    "reference": LONGEST_REFERENCE,
+    "description": LONGEST_DESCRIPTION,
+}
 _ESCAPED = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
 
 
@@ -43,30 +51,25 @@ def staged(file: ReceivedFile, format_: str, codes: Collection[str], bill_id: UU
 
 def _line(import_id: UUID, row: FileRow) -> bytes:
     """The columns of STAGED_COLUMNS."""
-    values = (import_id, row.number, row.line, row.bill_id, *(_good(row) if row.entry else _bad(row)))
-    return ("\t".join([_written(value) for value in values]) + "\n").encode()
+    place = f"{import_id}\t{row.number}\t{row.line}\t{row.bill_id or NULL}"
+    return f"{place}\t{_good(row.entry) if row.entry else _bad(row)}\n".encode()
 
 
-def _good(row: FileRow) -> tuple[Any, ...]:
-    assert row.entry is not None
-    draft, key = row.entry.draft, row.entry.key
-    return (
-        key, draft.source, draft.reference, draft.description, money.plain(draft.quantity),
-        money.plain(draft.unit_price), money.plain(draft.total), draft.currency, f"\\x{row.entry.fingerprint.hex()}",
-        None, None, None, None, None, None,
-    )  # fmt: skip
+def _good(entry: Entry) -> str:
+    """Written out: what people wrote is the only text that needs escaping."""
+    draft = entry.draft
+    texts = _texts(entry.key, draft.source, draft.reference, draft.description)
+    figures = "\t".join(map(money.plain, (draft.quantity, draft.unit_price, draft.total)))
+    return f"{texts}\t{figures}\t{draft.currency}\t\\\\x{entry.fingerprint.hex()}{6 * NO_VALUE}"
 
 
-def _bad(row: FileRow) -> tuple[Any, ...]:
+def _bad(row: FileRow) -> str:
     refusal = row.refusal
     assert refusal is not None
     names = [_as_given(row.given, name, longest) for name, longest in _LONGEST.items()]
-    description = _as_given(row.given, "description", LONGEST_DESCRIPTION)
     field = storable(refusal.field) if refusal.field else None
-    return (
-        *names, description, None, None, None, None, None,
-        row.text, "rejected", refusal.code, refusal.reason, field, storable(refusal.message),
-    )  # fmt: skip
+    why = _texts(row.text, "rejected", refusal.code, refusal.reason, field, storable(refusal.message))
+    return f"{_texts(*names)}{5 * NO_VALUE}\t{why}"
 
 
 def _as_given(given: Any, name: str, longest: int) -> str | None:
@@ -75,5 +78,5 @@ def _as_given(given: Any, name: str, longest: int) -> str | None:
     return storable(value[:longest]) if isinstance(value, str) else None
 
 
-def _written(value: Any) -> str:
-    return "\\N" if value is None else str(value).translate(_ESCAPED)
+def _texts(*values: str | None) -> str:
+    return "\t".join([NULL if value is None else value.translate(_ESCAPED) for value in values])
