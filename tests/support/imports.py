@@ -6,15 +6,20 @@ import csv
 import io
 import json
 from collections.abc import Iterable, Mapping
+from hashlib import sha256
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Engine
 from werkzeug.test import TestResponse
 
-from billing.ledger import importing
+from billing.ledger import importing, imports
+from billing.ledger.imports import Import
+from billing.origin import Origin
 from tests.support.api import HUNG, Api
 from tests.support.ledger import OFFERED
+from webapp.imports.files import ReceivedFile
+from webapp.imports.staging import staged
 
 NDJSON = "application/x-ndjson"
 CSV = "text/csv"
@@ -60,3 +65,11 @@ def report_of(api: Api, import_id: str) -> list[dict[str, Any]]:
     answer = api.get(f"/imports/{import_id}/report?format=ndjson")
     assert answer.status_code == 200, answer.text
     return [json.loads(line) for line in answer.text.splitlines()]
+
+
+def stored(engine: Engine, origin: Origin, rows: Iterable[Any], bill_id: UUID | None = None) -> Import:
+    """An import that nobody has begun, as the call stores it."""
+    content = ndjson(rows)
+    file = ReceivedFile(io.BytesIO(content), sha256(content).digest())
+    with staged(file, "ndjson", OFFERED, bill_id) as lines:
+        return imports.create(engine, origin, lines, bill_id=bill_id)[0]

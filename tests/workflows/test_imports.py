@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import io
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from hashlib import sha256
-from typing import Any
-from uuid import UUID
 
 import pytest
 from sqlalchemy import Engine, text
@@ -21,23 +17,14 @@ from billing.ledger import import_reports, importing, imports, reads
 from billing.ledger.imports import Import
 from billing.origin import Origin
 from billing.settings import Settings
-from tests.support.imports import ndjson, row
-from tests.support.ledger import OFFERED, OpenBill, keyed
+from tests.support.imports import row, stored
+from tests.support.ledger import OFFERED, OpenBill
 from tests.workflows.test_webhooks import eventually
-from webapp.imports.files import ReceivedFile
-from webapp.imports.staging import staged
 from workflows import import_worker, starting_imports
 from workflows.connection import connect
 from workflows.import_worker import task_queue
 from workflows.imports import Imported, ImportLife, ImportWorkflow
 from workflows.sweep import Sweep
-
-
-def sent(engine: Engine, origin: Origin, rows: Iterable[Any], bill_id: UUID | None = None) -> Import:
-    content = ndjson(rows)
-    file = ReceivedFile(io.BytesIO(content), sha256(content).digest())
-    with staged(file, "ndjson", OFFERED, bill_id) as lines:
-        return imports.create(engine, keyed(origin), lines, bill_id=bill_id)[0]
 
 
 @asynccontextmanager
@@ -67,7 +54,7 @@ def test_an_import_is_carried_out_and_its_workflow_ends(
     bill = open_bill()
 
     async def scenario() -> None:
-        one = sent(engine, origin, [row()] * 2_500, bill.id)
+        one = stored(engine, origin, [row()] * 2_500, bill.id)
         async with serving(settings, engine) as client:
             await eventually(lambda: is_done(engine, one))
             handle = client.get_workflow_handle(f"import-{one.id}")
@@ -89,7 +76,7 @@ def test_one_whose_workflow_was_ended_goes_on_where_it_was(
     bill = open_bill()
 
     async def scenario() -> None:
-        one = sent(engine, origin, [row()] * 300, bill.id)
+        one = stored(engine, origin, [row()] * 300, bill.id)
         async with serving(settings, engine) as client:
             await eventually(lambda: imports.by_id(engine, one.id).added >= 20)
             await client.get_workflow_handle(f"import-{one.id}").terminate()
@@ -105,12 +92,12 @@ def test_a_short_import_needn_t_wait_for_long_ones(
     """More long ones than are served at once: they take turns."""
     monkeypatch.setattr(import_worker, "ROUND_S", 0.2)
     monkeypatch.setattr(importing, "MOST_ITEMS_IN_A_CALL", 5)
-    long = [sent(engine, origin, [row()] * 1_500, open_bill().id) for _ in range(3)]
+    long = [stored(engine, origin, [row()] * 1_500, open_bill().id) for _ in range(3)]
 
     async def scenario() -> None:
         async with serving(settings, engine):
             await eventually(lambda: sum(imports.by_id(engine, one.id).added > 0 for one in long) == 3)
-            short = sent(engine, origin, [row()], open_bill().id)
+            short = stored(engine, origin, [row()], open_bill().id)
             await eventually(lambda: is_done(engine, short))
             assert not any(is_done(engine, one) for one in long)
             for one in long:
@@ -124,7 +111,7 @@ def test_an_activity_that_was_given_up_and_its_repeat_decide_no_row_twice(
 ) -> None:
     monkeypatch.setattr(importing, "MOST_ITEMS_IN_A_CALL", 7)
     bill = open_bill()
-    one = sent(engine, origin, [row()] * 200, bill.id)
+    one = stored(engine, origin, [row()] * 200, bill.id)
 
     async def scenario() -> None:
         def all_of_it() -> int:
@@ -142,8 +129,8 @@ def test_an_activity_that_was_given_up_and_its_repeat_decide_no_row_twice(
     items = [reported.item_id for reported in report]
     assert len(set(items)) == 200
     with engine.connect() as connection:
-        stored = text("SELECT id FROM line_items WHERE bill_id = :id ORDER BY position")
-        assert connection.execute(stored, {"id": bill.id}).scalars().all() == items
+        query = text("SELECT id FROM line_items WHERE bill_id = :id ORDER BY position")
+        assert connection.execute(query, {"id": bill.id}).scalars().all() == items
 
 
 def test_in_the_sandbox_it_continues_as_new_before_its_history_is_long(settings: Settings) -> None:

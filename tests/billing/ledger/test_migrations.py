@@ -15,12 +15,13 @@ import pytest
 from sqlalchemy import Engine, event, text
 
 from billing.bill import Seller
-from billing.ledger import bills, customers, links, rollups, seller, settings, webhook_endpoints
+from billing.ledger import bills, customers, links, reads, rollups, seller, settings, webhook_endpoints
 from billing.ledger.database import create_engine
 from billing.origin import Origin
 from billing.period import Period
 from embedded.postgres import Postgres
 from tests.conftest import PROJECT, migrate
+from tests.support.imports import carried_out, row, stored
 from tests.support.ledger import OFFERED, keyed
 from tests.support.webhooks import made_endpoint
 from webapp.identity import api_keys, user_changes, users
@@ -141,6 +142,25 @@ def test_webhook_endpoints_go_with_their_tables_and_can_be_made_anew(whole: str,
     with connected(whole) as engine:
         endpoint, _ = made_endpoint(engine, creating, "https://receiver.example/hooks")
         assert [one.id for one in webhook_endpoints.every(engine)] == [endpoint.id]
+
+
+def test_imports_go_with_their_tables_and_what_they_added_stays(whole: str, origin: Origin) -> None:
+    sending = keyed(origin)
+    with connected(whole) as engine:
+        instant = datetime.now(UTC)
+        bill = bills.open_bill(engine, origin, "acme", Period(instant, instant + timedelta(days=30))).bill
+        one = stored(engine, sending, [row()], bill.id)
+        carried_out(engine, str(one.id))
+    migrate(whole, "0014", back=True)
+    with connected(whole) as engine, engine.connect() as connection:
+        left = text("SELECT count(*) FROM events WHERE subject_type = 'import'")
+        assert connection.execute(left).scalar_one() == 0
+        assert reads.bill(engine, bill.id).item_count == 1
+    migrate(whole)
+    with connected(whole) as engine:
+        # Its key is free again.
+        carried_out(engine, str(stored(engine, sending, [row()], bill.id).id))
+        assert reads.bill(engine, bill.id).item_count == 2
 
 
 def links_of(engine: Engine) -> list[Any]:

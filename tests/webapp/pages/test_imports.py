@@ -137,6 +137,14 @@ def test_a_file_that_is_too_long_is_refused(operator, new_bill, monkeypatch):
     assert [error.text for error in page.with_class("error")] == ["The request body is too large."]
 
 
+def test_a_process_that_reads_others_files_says_so_at_the_field(operator, new_bill):
+    places = [files.PLACES.take(other) for other in ("one", "another")]
+    page = sent(operator, new_bill(), status=429)
+    assert [error.text for error in page.with_class("error")] == ["Too many imports are running just now."]
+    for place in places:
+        place.release()
+
+
 def test_a_preview_takes_the_place_of_the_one_before(operator, new_bill, engine):
     bill = new_bill()
     _, first = previewed(operator, bill)
