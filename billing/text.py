@@ -31,3 +31,8 @@ def parse_email(value: object, *, required: bool = True) -> str:
     if email and ("@" not in email.strip("@") or any(c.isspace() for c in email)):
         raise InvalidArgument("email must be an e-mail address", field="email")
     return email
+
+
+def storable(text: str) -> str:
+    """Text that was refused, as it can be shown to whoever sent it: what can't be stored is replaced."""
+    return _UNPRINTABLE.sub("\N{REPLACEMENT CHARACTER}", text)

@@ -8,11 +8,23 @@ from alembic import context
 
 from billing.ledger.base import Base
 from billing.ledger.database import create_engine
-from billing.ledger.tables import audit, bills, links, log, rates, recovery, rollups, settings, webhooks, workflows
+from billing.ledger.tables import (
+    audit,
+    bills,
+    imports,
+    links,
+    log,
+    rates,
+    recovery,
+    rollups,
+    settings,
+    webhooks,
+    workflows,
+)
 from webapp.identity import tables as identity
 
 # Importing these is what puts their tables on the base.
-TABLES = (audit, bills, links, log, rates, recovery, rollups, settings, webhooks, workflows, identity)
+TABLES = (audit, bills, imports, links, log, rates, recovery, rollups, settings, webhooks, workflows, identity)
 
 
 def run() -> None:

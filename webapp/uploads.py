@@ -12,11 +12,12 @@ View = TypeVar("View", bound=Callable[..., Any])
 _DECLARATION = "largest_upload"
 
 
-def takes_upload(largest: int) -> Callable[[View], View]:
-    """Declares how many bytes the route's form may have, in files or in fields. Stands next to the route."""
+def takes_upload(largest: int, *, in_fields: int | None = None) -> Callable[[View], View]:
+    """Declares how many bytes the route's form may have, in files or in fields, which are kept in memory: as much, or
+    no more than that. Stands next to the route."""
 
     def declare(view: View) -> View:
-        setattr(view, _DECLARATION, largest)
+        setattr(view, _DECLARATION, (largest, largest if in_fields is None else in_fields))
         return view
 
     return declare
@@ -27,6 +28,6 @@ def admit(app: Flask) -> None:
 
     @app.before_request
     def allow_declared() -> None:
-        largest = getattr(current_app.view_functions.get(request.endpoint or ""), _DECLARATION, None)
-        if largest is not None:
-            request.max_content_length = request.max_form_memory_size = largest
+        declared = getattr(current_app.view_functions.get(request.endpoint or ""), _DECLARATION, None)
+        if declared is not None:
+            request.max_content_length, request.max_form_memory_size = declared

@@ -20,11 +20,22 @@ from temporalio.client import Client
 
 from billing.errors import BillingError
 from billing.exchange.refreshing import refresh_if_due
-from billing.ledger import closing, events, progress, requests, rollups, sealing, webhook_log, webhook_removal
+from billing.ledger import (
+    closing,
+    events,
+    import_retention,
+    progress,
+    requests,
+    rollups,
+    sealing,
+    webhook_log,
+    webhook_removal,
+)
 from billing.origin import by_the_system
 from billing.settings import Settings
 from workflows import metrics
 from workflows.catching_up import REST_AFTER_A_LOOK, CatchingUp
+from workflows.starting_imports import StartingImports
 from workflows.telling import translated
 from workflows.waking import Waking
 from workflows.watching import Watch
@@ -49,6 +60,8 @@ RECONCILE_EVERY_S = 5.0
 WAKE_WEBHOOKS_EVERY_S = 0.5
 FORGET_WEBHOOKS_EVERY_S = 600.0
 CLEAR_WEBHOOKS_EVERY_S = 5.0
+START_IMPORTS_EVERY_S = 0.5
+FORGET_IMPORTS_EVERY_S = 600.0
 BEHIND_PATIENCE = timedelta(minutes=2)
 AFTER_FAILURE_S = 1.0
 
@@ -64,6 +77,7 @@ class Sweep:
         self._catching_up = CatchingUp(engine, settings.temporal_task_queue)
         self._watch = Watch(engine, settings.temporal_task_queue)
         self._waking = Waking(engine, settings.temporal_task_queue)
+        self._starting_imports = StartingImports(engine, settings.temporal_task_queue)
 
     async def run(self) -> None:
         await asyncio.gather(
@@ -79,6 +93,8 @@ class Sweep:
             _again(self.wake_webhooks, WAKE_WEBHOOKS_EVERY_S),
             _again(self.forget_webhooks, FORGET_WEBHOOKS_EVERY_S),
             _again(self.clear_webhooks, CLEAR_WEBHOOKS_EVERY_S),
+            _again(self.start_imports, START_IMPORTS_EVERY_S),
+            _again(self.forget_imports, FORGET_IMPORTS_EVERY_S),
         )
 
     async def close_due(self) -> float:
@@ -169,6 +185,17 @@ class Sweep:
         """What is left of endpoints that were deleted; what is much goes on at once."""
         has_more = await asyncio.to_thread(webhook_removal.clear, self._engine)
         return 0.0 if has_more else None
+
+    async def start_imports(self) -> None:
+        """Starts the workflows of imports that aren't done."""
+        client = self._client()
+        if client is not None:
+            await self._starting_imports.round(client)
+
+    async def forget_imports(self) -> float | None:
+        """The rows of a month ago; what is much goes on at once."""
+        dropped = await asyncio.to_thread(import_retention.prune, self._engine)
+        return 0.0 if dropped == import_retention.DROPPED_AT_ONCE else None
 
 
 async def _again(work: Callable[[], Awaitable[float | None]], every_s: float = 0.0) -> None:

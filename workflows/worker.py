@@ -27,6 +27,7 @@ from workflows import scraping, tracing, worker_metrics
 from workflows.activities import BillActivities
 from workflows.bill import BillWorkflow
 from workflows.connection import connect
+from workflows.import_worker import import_worker
 from workflows.sweep import Sweep
 from workflows.telling import translated
 from workflows.webhook_worker import webhook_worker
@@ -73,8 +74,11 @@ class BillingWorker:
                 registering = register_search_attributes(client, self._settings.temporal_namespace)
                 await asyncio.wait_for(registering, CONNECT_WAIT_S)
                 self._client = client
-                # Receivers that are slow take no turn of a bill's: theirs is a queue of its own.
-                async with webhook_worker(client, self._settings, self._engine, BUILD_ID):
+                # Receivers that are slow and files that are long take no turn of a bill's: theirs are other queues.
+                async with (
+                    webhook_worker(client, self._settings, self._engine, BUILD_ID),
+                    import_worker(client, self._settings, self._engine, BUILD_ID),
+                ):
                     await bill_worker(client, self._settings, self._engine).run()
             except Exception as error:
                 log.warning("no Temporal: %s", translated(error))

@@ -6,8 +6,10 @@ ten thousand.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from hashlib import sha256
+from io import BytesIO
 from uuid import UUID, uuid4
 
 from sqlalchemy import Engine, text
@@ -18,6 +20,8 @@ from billing.ledger import (
     closing,
     customers,
     findings,
+    importing,
+    imports,
     line_items,
     links,
     rates,
@@ -38,9 +42,12 @@ from billing.sealing import Seal
 from billing.settings import DEFAULT_CURRENCIES
 from billing.webhooks import Patience, new_secret
 from tests.support import rates_history
+from webapp.csv_text import csv_lines
 from webapp.customer.tokens import token_of
 from webapp.identity import api_keys
 from webapp.identity.roles import Role
+from webapp.imports.files import ReceivedFile
+from webapp.imports.staging import staged
 from workflows.delivering import purpose
 
 ROWS = 10_000
@@ -75,7 +82,7 @@ def build(engine: Engine, *, secret_key: str, rows: int = ROWS) -> dict[str, str
     seller.change(engine, _integrator(), seller.parse("Pave Billing Ltd", "1 Ledger Lane\n0102 Tbilisi", "GE123456789"))
     unbilled = _customer(engine, "nobody-billed", "Never Billed Ltd")
     made = _bills(engine)
-    told = _webhooks(engine, secret_key)
+    told = {**_webhooks(engine, secret_key), **_imports(engine, made["importing"])}
     item = _fill(engine, made)
     _send(engine, UUID(told["webhook"]))
     _rates(engine)
@@ -107,6 +114,7 @@ def _bills(engine: Engine) -> dict[str, Bill]:
     made = {name: _bill(engine, known) for name in ("accruing", "closing", "closed")}
     others = {
         "empty": "halden-optics",
+        "importing": "batch-house",
         "wide": broad,
         "spare": "spare-parts",
         "thousand": "thousand-calls",
@@ -139,6 +147,29 @@ def _add(engine: Engine, bill: Bill, line: tuple[str, str, str, str]) -> LineIte
 def _add_batch(engine: Engine, bill: Bill, numbers: range) -> None:
     drafts = [LineItemDraft.parse(f"Fee {n}", "1", "0.333", "USD", offered=DEFAULT_CURRENCIES) for n in numbers]
     line_items.add_all(engine, _integrator(), bill.id, [line_items.entry(draft, None) for draft in drafts])
+
+
+def _imports(engine: Engine, bill: Bill) -> dict[str, str]:
+    """One that is over, one under way, and the same file again, to be confirmed."""
+    good = [("Fee", "3", "0.25", "USD"), ("Late fee", "1", "12.50", "EUR")] * 600
+    bad = [("Card payments", "1,5", "0.0029", "EUR"), ("W" * 300, "1", "1", "usd"), ("", "1", "1", "GEL")]
+    contents = {name: _csv([*good, *bad[:left_out]]) for name, left_out in (("import_done", 3), ("import_running", 1))}
+    made = {name: _import(engine, bill, content) for name, content in contents.items()}
+    while not importing.take_some(engine, made["import_done"], DEFAULT_CURRENCIES).is_over:
+        pass
+    importing.take_some(engine, made["import_running"], DEFAULT_CURRENCIES)
+    made["import_draft"] = _import(engine, bill, contents["import_done"], is_draft=True)
+    return {name: str(id_) for name, id_ in made.items()}
+
+
+def _csv(lines: Sequence[tuple[str, ...]]) -> bytes:
+    return csv_lines([("description", "quantity", "unit_price", "currency"), *lines]).encode()
+
+
+def _import(engine: Engine, bill: Bill, content: bytes, *, is_draft: bool = False) -> UUID:
+    file = ReceivedFile(BytesIO(content), sha256(content).digest())
+    with staged(file, "csv", DEFAULT_CURRENCIES, bill.id) as rows:
+        return imports.create(engine, _integrator(), rows, bill_id=bill.id, is_draft=is_draft)[0].id
 
 
 def _share(engine: Engine, bill: Bill, secret_key: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import json
 import subprocess
 import sys
 import time
@@ -29,7 +30,10 @@ def generated(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     """Where the package is that openapi-python-client wrote; it is told of nothing that it can't make a call of."""
     directory = tmp_path_factory.mktemp("generated")
     document, settings = directory / "openapi.json", directory / "settings.yaml"
-    document.write_bytes(requests.get(f"{stack.url}{PATH}/openapi.json", timeout=20).content)
+    served = requests.get(f"{stack.url}{PATH}/openapi.json", timeout=20).json()
+    # Files of rows: it knows no such media, and says so.
+    del served["paths"]["/imports"]["post"]
+    document.write_text(json.dumps(served))
     settings.write_text("post_hooks: []\n")
     options = ["--path", document, "--config", settings, "--meta", "none", "--output-path", directory / NAME]
     command = [sys.executable, "-m", "openapi_python_client", "generate", "--fail-on-warning", *map(str, options)]

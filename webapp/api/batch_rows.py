@@ -10,8 +10,8 @@ from typing import Any
 from uuid import UUID
 
 from billing.bill import MOST_ITEMS_IN_A_CALL
-from billing.errors import BillingError, IdempotencyKeyReused, InvalidArgument, UnsupportedCurrency
-from billing.ledger import line_items
+from billing.errors import BillingError, InvalidArgument, UnsupportedCurrency
+from billing.ledger import line_items, repeats
 from billing.ledger.line_items import Entry, Outcome
 from billing.origin import ascii_json, fingerprint
 from webapp import offered
@@ -39,10 +39,10 @@ def parse_rows(value: object, codes: Collection[str]) -> list[Row]:
         raise InvalidArgument("line_items must be a list of line items", field="line_items")
     if len(value) > MOST_ITEMS_IN_A_CALL:
         raise InvalidArgument(f"line_items cannot be more than {MOST_ITEMS_IN_A_CALL} in a call", field="line_items")
-    return [_parse_row(row, codes) for row in value]
+    return [parse_row(row, codes) for row in value]
 
 
-def _parse_row(given: Any, codes: Collection[str]) -> Row:
+def parse_row(given: Any, codes: Collection[str]) -> Row:
     try:
         return Row(given, _parse_entry(given, codes), None)
     except InvalidArgument as refusal:
@@ -86,30 +86,13 @@ def _unless_withdrawn(
     return Row(row.given, None, UnsupportedCurrency(field="currency"))
 
 
-def identity(entry: Entry) -> str | UUID:
-    """What makes a row another row: its key, or that it has none."""
-    return entry.key if entry.key is not None else entry.id
-
-
 def first_with_each_key(rows: Sequence[Row]) -> dict[str | UUID, Entry]:
-    firsts: dict[str | UUID, Entry] = {}
-    for row in rows:
-        if row.entry is not None:
-            firsts.setdefault(identity(row.entry), row.entry)
-    return firsts
+    return repeats.first_with_each_key(row.entry for row in rows if row.entry is not None)
 
 
 def outcome_of(row: Row, firsts: Mapping[str | UUID, Entry], decided: Mapping[UUID, Outcome]) -> Outcome:
     """A row with the key of an earlier one of this call repeats it, as it would in another call."""
-    if row.entry is None:
-        return refused(row.refusal)
-    first = firsts[identity(row.entry)]
-    outcome = decided[first.id]
-    if first is row.entry or outcome.item is None:
-        return outcome
-    if first.fingerprint != row.entry.fingerprint:
-        return refused(IdempotencyKeyReused())
-    return Outcome(outcome.item, replayed=True, refusal=None)
+    return refused(row.refusal) if row.entry is None else repeats.outcome_of(row.entry, firsts, decided)
 
 
 def refused(refusal: BillingError | None) -> Outcome:

@@ -17,13 +17,13 @@ from billing import money
 from billing.bill import Bill
 from billing.errors import BillClosed, BillClosing, BillingError, FailedPrecondition, InvalidArgument
 from billing.ledger.line_items import Accepted, Entry, Keeps, Outcome
+from billing.ledger.repeats import identity
 from webapp import commands, queries
 from webapp.api import render
 from webapp.api.batch_rows import (
     Row,
     fingerprint_of,
     first_with_each_key,
-    identity,
     outcome_of,
     parse_rows,
     refused,

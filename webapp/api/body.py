@@ -82,13 +82,21 @@ def _read(most: int) -> bytes:
 
 def _object(body: bytes, fields: Collection[str]) -> dict[str, Any]:
     try:
-        value = _DECODER.decode(body.decode("utf-8"))
-    except (ValueError, RecursionError):
+        value = decoded(body.decode("utf-8"))
+    except UnicodeDecodeError:
         raise MalformedRequest from None
     if not isinstance(value, dict):
         raise MalformedRequest("the request body must be a JSON object")
     refuse_unknown(value, fields)
     return value
+
+
+def decoded(text: str) -> Any:
+    """The value of a JSON text; numbers are Decimal, exactly as written. Raises MalformedRequest."""
+    try:
+        return _DECODER.decode(text)
+    except (ValueError, RecursionError):
+        raise MalformedRequest from None
 
 
 def _number(token: str) -> Decimal:

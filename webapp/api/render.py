@@ -12,6 +12,8 @@ from billing import money
 from billing.bill import Bill, Customer, LineItem
 from billing.clock import rfc3339
 from billing.ledger.events import Event
+from billing.ledger.import_reports import ReportedRow
+from billing.ledger.imports import Import
 from billing.ledger.requests import StoredRequest
 from billing.ledger.webhook_endpoints import WebhookEndpoint
 from billing.ledger.webhook_log import Delivery
@@ -224,4 +226,40 @@ def webhook_delivery(delivery: Delivery) -> dict[str, Any]:
             }
             for made in delivery.made
         ],
+    }
+
+
+def import_(one: Import) -> dict[str, Any]:
+    return {
+        "id": str(one.id),
+        "bill_id": one.bill_id and str(one.bill_id),
+        "state": one.state,
+        "format": one.format,
+        "sha256": one.digest.hex(),
+        "rows": one.rows,
+        "done": one.done,
+        "added": one.added,
+        "replayed": one.replayed,
+        "rejected": one.rejected,
+        "created_at": rfc3339(one.created_at),
+        "started_at": one.started_at and rfc3339(one.started_at),
+        "finished_at": one.finished_at and rfc3339(one.finished_at),
+        "has_report": one.is_kept,
+    }
+
+
+def reported_row(row: ReportedRow) -> dict[str, Any]:
+    return {
+        "row": row.number,
+        "line": row.line,
+        "outcome": row.outcome,
+        "bill_id": row.bill_id and str(row.bill_id),
+        "line_item_id": row.item_id and str(row.item_id),
+        "key": row.key,
+        "source": row.source,
+        "reference": row.reference,
+        "code": row.code,
+        "reason": row.reason,
+        "field": row.field,
+        "message": row.message,
     }

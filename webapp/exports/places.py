@@ -23,17 +23,20 @@ class TooManyExports(ResourceExhausted):
 class Places:
     """A process's own. A caller never has all of them."""
 
-    def __init__(self, most: int = MOST, a_caller: int = A_CALLER) -> None:
+    def __init__(
+        self, most: int = MOST, a_caller: int = A_CALLER, refusal: type[ResourceExhausted] = TooManyExports
+    ) -> None:
         self._most = most
         self._a_caller = a_caller
+        self._refusal = refusal
         self._taken: Counter[str] = Counter()
         self._lock = threading.Lock()
 
     def take(self, caller: str) -> Place:
-        """Raises TooManyExports, at once."""
+        """Raises TooManyExports, or what else it was made to refuse with, at once."""
         with self._lock:
             if self._taken.total() >= self._most or self._taken[caller] >= self._a_caller:
-                raise TooManyExports
+                raise self._refusal
             self._taken[caller] += 1
         return Place(self, caller)
 

@@ -17,6 +17,7 @@ from webapp.pages import elements
 from webapp.pages.addresses import address
 from webapp.pages.element_ids import element_id
 from webapp.pages.event_words import event_words
+from webapp.pages.forms import in_words
 from webapp.pages.keys import is_allowed, shortcuts
 from webapp.pages.titles import period_title
 from webapp.system import system
@@ -27,6 +28,7 @@ def register(pages: Blueprint) -> None:
         pages.add_app_template_filter(filter_, name)
     pages.add_app_template_filter(event_words)
     pages.add_app_template_filter(period_title)
+    pages.add_app_template_filter(in_words)
     pages.add_app_template_global(element_id)
     pages.add_app_template_filter(element_id)
     pages.add_app_template_global(address, "url_for")

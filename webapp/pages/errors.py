@@ -18,7 +18,7 @@ NOTICES = {
     403: ("Your role does not allow this", "An administrator can change what you may do."),
     404: ("There is nothing here", "The address is wrong, or what it named is gone."),
     405: ("This address takes no such request", "Go back and use the buttons of the page."),
-    413: ("That was too much text", "Shorten it and try again."),
+    413: ("That was too much at once", "Shorten it, or send it in parts."),
     429: ("Too many requests", "Wait a minute and try again."),
     500: ("Something went wrong on our side", "Nothing is lost. Try again; if it stays, report the reference below."),
     503: (

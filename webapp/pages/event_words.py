@@ -59,6 +59,11 @@ def _opens(data: Data) -> str:
     return f"for {', '.join(data['scopes'])}{customers}"
 
 
+def _imported(data: Data) -> str:
+    counts = ", ".join(f"{data[what]:,} {what}" for what in ("added", "replayed", "rejected") if data[what])
+    return f"cancelled, {counts}" if data["state"] == "cancelled" else counts
+
+
 def _instant(text: str) -> str:
     return f"{instant(datetime.fromisoformat(text))} UTC"
 
@@ -89,6 +94,8 @@ _WORDS: dict[str, tuple[str, Callable[[Data], str]]] = {
     "user.recovery_code_used": ("Signed in with a recovery code", _nothing),
     "api_key.created": ("Created", _opens),
     "api_key.revoked": ("Revoked", _nothing),
+    "import.started": ("Import started", lambda data: f"{data['rows']:,} rows of {data['format'].upper()}"),
+    "import.finished": ("Import over", _imported),
     "webhook_endpoint.created": ("Created", lambda data: f"at {data['host']}"),
     "webhook_endpoint.updated": ("Changed", lambda data: ", ".join(data.get("fields", ()))),
     "webhook_endpoint.secret_rotated": ("Secret rotated", _nothing),

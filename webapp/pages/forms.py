@@ -82,7 +82,11 @@ def sentence(refusal: BillingError) -> str:
     """The refusal in the words that stand on the page."""
     if isinstance(refusal, IdempotencyKeyReused):
         return SENT_BEFORE
-    text = refusal.message
+    return in_words(refusal.message)
+
+
+def in_words(text: str) -> str:
+    """A refusal's message with the labels that fields have on pages."""
     for name, label in LABELS.items():
         text = text.replace(name, label)
     return f"{text[:1].upper()}{text[1:]}."

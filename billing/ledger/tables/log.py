@@ -46,7 +46,7 @@ class EventRow(Base):
     __table_args__ = (
         CheckConstraint(
             "subject_type IN ('bill', 'customer', 'rates', 'seller', 'link', 'user', 'api_key', 'settings',"
-            " 'webhook_endpoint')",
+            " 'webhook_endpoint', 'import')",
             name="subject_type_known",
         ),
         CheckConstraint("actor_kind IN ('user', 'api_key', 'workflow', 'system')", name="actor_kind_known"),

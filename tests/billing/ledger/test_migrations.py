@@ -39,6 +39,7 @@ from billing.period import Period
 from embedded.postgres import Postgres
 from migrations.losing import WouldBeLost
 from tests.conftest import PROJECT, migrate
+from tests.support.imports import carried_out, row, stored
 from tests.support.ledger import OFFERED, draft, keyed
 from tests.support.webhooks import made_endpoint, standing
 from webapp.identity import api_keys, user_changes, users
@@ -212,6 +213,27 @@ def test_what_waits_in_the_log_for_a_webhook_is_queued_on_the_way_back(whole: st
         assert standing(engine, kept.id) == {"pending": most + 5}
         # Its workflow may have slept all the time.
         assert paused.id in [one.id for one in webhook_queue.unattended(engine) if one.is_overdue]
+
+
+def test_imports_go_with_their_tables_and_what_they_added_stays(whole: str, origin: Origin) -> None:
+    sending = keyed(origin)
+    with connected(whole) as engine:
+        instant = datetime.now(UTC)
+        bill = bills.open_bill(engine, origin, "acme", Period(instant, instant + timedelta(days=30))).bill
+        one = stored(engine, sending, [row()], bill.id)
+        carried_out(engine, str(one.id))
+    with pytest.raises(WouldBeLost, match="imports"):
+        migrate(whole, "0015", back=True)
+    migrate(whole, "0015", back=True, lose="imports")
+    with connected(whole) as engine, engine.connect() as connection:
+        left = text("SELECT count(*) FROM events WHERE subject_type = 'import'")
+        assert connection.execute(left).scalar_one() == 0
+        assert reads.bill(engine, bill.id).item_count == 1
+    migrate(whole)
+    with connected(whole) as engine:
+        # Its key is free again.
+        carried_out(engine, str(stored(engine, sending, [row()], bill.id).id))
+        assert reads.bill(engine, bill.id).item_count == 2
 
 
 def links_of(engine: Engine) -> list[Any]:

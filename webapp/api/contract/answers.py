@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 
 from billing.bill import BillStatus, CloseReason
 from billing.errors import BillingError
+from billing.ledger.import_reports import OUTCOMES
+from billing.ledger.imports import FORMATS
 from billing.ledger.webhook_endpoints import BY_HAND, FAILING
 from billing.ledger.webhook_log import STATES
 from billing.origin import ActorKind
@@ -457,6 +459,49 @@ CURRENCIES = component(
     ),
 )
 
+
+IMPORT = component(
+    "Import",
+    record(
+        {
+            "id": ID,
+            "bill_id": {**nullable(ID), "description": "Null where each row names its own."},
+            "state": one_of(["waiting", "running", "done", "cancelled"]),
+            "format": one_of(FORMATS),
+            "sha256": text("Of the file."),
+            "rows": whole("All of them.", lowest=1),
+            "done": whole("Those that have their outcome."),
+            "added": whole(),
+            "replayed": whole("There already, by their key or their reference."),
+            "rejected": whole("The report says why."),
+            "created_at": INSTANT,
+            "started_at": nullable(INSTANT),
+            "finished_at": nullable(INSTANT),
+            "has_report": {**BOOLEAN, "description": "Kept for thirty days after the end."},
+        },
+        description="A file of line items on its way onto bills.",
+    ),
+)
+REPORTED_ROW = component(
+    "ReportedRow",
+    record(
+        {
+            "row": whole("From 1.", lowest=1),
+            "line": whole("Where it begins in the file.", lowest=1),
+            "outcome": one_of(OUTCOMES, "`pending`: not yet; `skipped`: the import was cancelled before."),
+            "bill_id": {**nullable(ID), "description": "That of the item, where there is one."},
+            "line_item_id": nullable(ID),
+            "key": nullable(text()),
+            "source": nullable(text()),
+            "reference": nullable(text()),
+            "code": nullable(one_of(codes_of(BillingError), "As in an error's envelope.")),
+            "reason": nullable(text()),
+            "field": nullable(text()),
+            "message": nullable(text()),
+        },
+        description="What became of a row.",
+    ),
+)
 
 QUEUED = record({"queued": whole("How many events are sent again.")})
 

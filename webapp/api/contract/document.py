@@ -14,7 +14,7 @@ from werkzeug.routing import Rule
 from webapp.api.blueprint import PATH
 from webapp.api.contract import operation, samples
 from webapp.api.contract.answers import ERROR, JSON, Answer
-from webapp.api.contract.fields import KEY_SCHEMA, PATHS, Body, Field, examples_of, object_of
+from webapp.api.contract.fields import KEY_SCHEMA, PATHS, Body, Field, File, examples_of, object_of
 from webapp.api.contract.links import links
 from webapp.api.contract.operation import Operation
 from webapp.api.contract.refusals import Case, cases
@@ -106,6 +106,8 @@ def _operation(app: Flask, rule: Rule, declared: Operation, day: date) -> Mappin
     told["security"] = [] if needed == PUBLIC else [{"apiKey": [str(scope)]} for scope in scopes]
     if declared.body is not None:
         told["requestBody"] = _body(declared.body, day)
+    if declared.file is not None:
+        told["requestBody"] = _file(declared.file)
     return told
 
 
@@ -160,6 +162,11 @@ def _body(body: Body, day: date) -> Mapping[str, Any]:
     if example:
         media["example"] = example
     return {"required": not body.may_be_empty, "description": longest, "content": {JSON: media}}
+
+
+def _file(file: File) -> Mapping[str, Any]:
+    content = {media: {"schema": schema, "example": file.examples[media]} for media, schema in file.media.items()}
+    return {"required": True, "description": f"{file.longest // 1024 // 1024} MB at most.", "content": content}
 
 
 def _success(app: Flask, rule: Rule, declared: Operation, answer: Answer) -> Mapping[str, Any]:

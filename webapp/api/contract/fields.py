@@ -6,7 +6,7 @@ and whether it can be right, the business decides.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from typing import Any
@@ -35,6 +35,7 @@ from billing.errors import (
     VersionConflict,
 )
 from billing.ledger.customers import EDITABLE
+from billing.ledger.imports import LONGEST_FILE, ImportNotFound
 from billing.ledger.public_events import EVENT_ID as EVENT_ID_PATTERN
 from billing.ledger.public_events import PUBLIC
 from billing.ledger.requests import LineItemRequestNotFound
@@ -70,6 +71,15 @@ class Field:
 
     def example_on(self, day: date) -> Any:
         return self.example(day) if callable(self.example) else self.example
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """A body of many rows in one of these media, at most `longest` bytes. Of NDJSON the schema is that of each line."""
+
+    media: Mapping[str, Schema]
+    examples: Mapping[str, Any]
+    longest: int = LONGEST_FILE
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,6 +217,12 @@ ROWS = Field(
     # Told of the whole call where it is atomic.
     refusals=(UnsupportedCurrency, ReferenceReused),
 )
+OF_ALL_ROWS = Field(
+    "bill_id",
+    {**schemas.ID, "description": "The bill of all rows. Without it each has a `bill_id`."},
+    refusals=(BillNotFound,),
+)
+IMPORTED_ROW = schemas.component("ImportedRow", object_of((*ROW, replace(OF_ALL_ROWS, schema=schemas.ID))))
 ATOMIC = Field("atomic", {**BOOLEAN, "default": False, "description": "All rows are added, or the call is refused."})
 DRY_RUN = Field("dry_run", {**BOOLEAN, "default": False, "description": "Nothing is added: see what would be."})
 
@@ -299,6 +315,7 @@ PATHS = {
     "bill_id": Field("bill_id", schemas.ID, refusals=(BillNotFound,)),
     "item_id": Field("item_id", schemas.ID, refusals=(LineItemNotFound,)),
     "request_id": Field("request_id", schemas.ID, refusals=(LineItemRequestNotFound,)),
+    "import_id": Field("import_id", schemas.ID, refusals=(ImportNotFound,)),
     "endpoint_id": Field("endpoint_id", schemas.ID, refusals=(WebhookEndpointNotFound,)),
     "snapshot_id": Field("snapshot_id", schemas.ID, refusals=(RateSnapshotNotFound,)),
     "customer_id": Field(

@@ -10,6 +10,7 @@ from werkzeug.routing import Rule
 from webapp.api.contract.answers import (
     BILL,
     CUSTOMER,
+    IMPORT,
     ISSUED_WEBHOOK_ENDPOINT,
     JSON,
     LINE_ITEM,
@@ -24,6 +25,7 @@ _MEMBERS: Mapping[str, Mapping[str, str]] = {
     LINE_ITEM["$ref"]: {"item_id": "id"},
     LINE_ITEM_REQUEST["$ref"]: {"bill_id": "bill_id", "request_id": "id"},
     CUSTOMER["$ref"]: {"customer_id": "id"},
+    IMPORT["$ref"]: {"import_id": "id"},
     WEBHOOK_ENDPOINT["$ref"]: {"endpoint_id": "id"},
     ISSUED_WEBHOOK_ENDPOINT["$ref"]: {"endpoint_id": "id"},
 }

@@ -19,7 +19,7 @@ from werkzeug.routing import Rule
 
 from webapp.api.blueprint import api
 from webapp.api.contract.answers import Answer
-from webapp.api.contract.fields import PATHS, Body, Field, Refusal
+from webapp.api.contract.fields import PATHS, Body, Field, File, Refusal
 
 View = TypeVar("View", bound=Callable[..., Any])
 
@@ -41,6 +41,7 @@ class Operation:
     is_idempotent: bool = False
     may_respond_async: bool = False
     refusals: tuple[Refusal, ...] = ()
+    file: File | None = None
 
     @property
     def parameters(self) -> frozenset[str]:
@@ -56,9 +57,10 @@ def operation(
     is_idempotent: bool = False,
     may_respond_async: bool = False,
     refusals: tuple[Refusal, ...] = (),
+    file: File | None = None,
 ) -> Callable[[View], View]:
     """Declares the call; its name is the view's, its description the view's docstring."""
-    made = Operation(summary, answers, query, body, is_idempotent, may_respond_async, refusals)
+    made = Operation(summary, answers, query, body, is_idempotent, may_respond_async, refusals, file)
 
     def declare(view: View) -> View:
         setattr(view, _DECLARATION, made)

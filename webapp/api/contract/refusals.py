@@ -87,6 +87,8 @@ def _refusals(rule: Rule, operation: Operation, needed: Role | Scope | str | Non
         yield from _OF_CHANGES
     if operation.body:
         yield from _OF_BODIES
+    if operation.file:
+        yield from (errors.MalformedRequest, TooLarge, UnsupportedMediaType)
     for field in (*body, *operation.query, *(PATHS[name] for name in sorted(rule.arguments))):
         yield from field.refusals
     yield from () if needed == PUBLIC else _OF_CREDENTIALS

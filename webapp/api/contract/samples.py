@@ -15,6 +15,8 @@ from billing.bill import Bill, BilledCustomer, BillStatus, Customer, LineItem
 from billing.clock import rfc3339
 from billing.ledger import feed, public_events
 from billing.ledger.events import Event, LogPosition
+from billing.ledger.import_reports import ReportedRow
+from billing.ledger.imports import Import
 from billing.ledger.rate_choice import RateChoice
 from billing.ledger.requests import StoredRequest
 from billing.ledger.webhook_endpoints import WebhookEndpoint
@@ -31,6 +33,7 @@ from webapp.rates import RatesInUse
 _BILL = UUID("0199d3a0-5c1e-7a40-8f0e-5d1c2b3a4f50")
 _ITEM = UUID("0199d3a1-7f20-7c31-9d5e-3f1f6f0f6a11")
 _REQUEST = UUID("0199d3a1-9a02-7d10-b2c3-8e7f60514233")
+_IMPORT = UUID("0199d3a3-2b11-7c90-a3d4-6e5f70819203")
 _ENDPOINT = UUID("0199d3a2-1c44-7f02-9a6b-4d5e6f708192")
 _SNAPSHOT = UUID("0199d39f-0e10-7b2a-a1b2-c3d4e5f60718")
 _START = datetime(2026, 11, 1, tzinfo=UTC)
@@ -79,6 +82,8 @@ def _samples() -> Mapping[str, Any]:
         "ExportedBill": render.stored_bill(bill, bill.payables),
         "ExportedLineItem": {**item, "customer_id": bill.customer.external_id},
         "ExportedEvent": {"bill_id": str(_BILL), **event},
+        "Import": render.import_(_import()),
+        "ReportedRow": render.reported_row(_reported_row()),
         "WebhookEndpoint": endpoint,
         "IssuedWebhookEndpoint": {**endpoint, "secret": "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSwf8BPjvTxWvA="},
         "WebhookDelivery": render.webhook_delivery(_delivery(public_event)),
@@ -153,6 +158,18 @@ def _event() -> Event:
 def _public_event() -> Mapping[str, Any]:
     event = _event()
     return public_events.projected(event, _bill().customer.external_id, feed.written(0, event.position))
+
+
+def _import() -> Import:
+    actor, digest = Actor(ActorKind.API_KEY, str(UUID(int=2)), "ledger-sync"), bytes(range(32))
+    done = _ADDED + timedelta(seconds=12)
+    return Import(
+        _IMPORT, UUID(int=2), actor, _BILL, "ndjson", digest, "done", 100_000, 99_998, 1, 1, _ADDED, _ADDED, done, True
+    )
+
+
+def _reported_row() -> ReportedRow:
+    return ReportedRow(1, 1, "added", _BILL, _ITEM, "sync-2291-7", None, None, None, None, None, None)
 
 
 def _endpoint() -> WebhookEndpoint:

@@ -13,6 +13,7 @@ from flask import Flask
 from werkzeug.routing import Rule
 
 from tests.support.api import Api
+from tests.support.imports import ndjson, sent
 from webapp.api.contract import document, operation
 from webapp.api.contract.fields import ROW, Field, examples_of
 from webapp.api.contract.operation import Operation
@@ -43,6 +44,7 @@ def parts(admin: Api) -> dict[str, str]:
         "item_id": admin.added(bill_id)["id"],
         "request_id": request.json["data"]["id"],
         "customer_id": quote(customer_id),
+        "import_id": sent(admin, ndjson([line_item()]), bill_id).json["data"]["id"],
         "endpoint_id": admin.post("/webhook-endpoints", {"url": "https://hooks.acme.example/"}).json["data"]["id"],
     }
 

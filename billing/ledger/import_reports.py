@@ -1,0 +1,134 @@
+"""What became of every row of an import, and, before it is confirmed, what would."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any, Final
+from uuid import UUID
+
+from sqlalchemy import Engine, text
+
+from billing.errors import NotFound
+from billing.ledger.database import Questions, in_one_snapshot, snapshot
+from billing.ledger.exports import AT_ONCE, WITHIN_S, Batches
+from billing.ledger.imports import Import
+from billing.ledger.rows import Row
+
+SHOWN_ROWS: Final = 20
+OUTCOMES = ("added", "replayed", "rejected", "pending", "skipped")
+
+
+class ImportReportExpired(NotFound):
+    """The rows of this import were dropped, as they are after thirty days; what it came to is kept."""
+
+    reason = "import_report_expired"
+    default_message = "the report of this import was kept for thirty days"
+
+
+@dataclass(frozen=True, slots=True)
+class ReportedRow:
+    """`number` counts from 1, `line` says where the row begins in the file. `bill_id` is that of the item where there
+    is one, which its reference may have found on another bill. `pending` rows have no outcome yet; `skipped` ones were
+    left when the import was cancelled."""
+
+    number: int
+    line: int
+    outcome: str
+    bill_id: UUID | None
+    item_id: UUID | None
+    key: str | None
+    source: str | None
+    reference: str | None
+    code: str | None
+    reason: str | None
+    field: str | None
+    message: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class StagedRow:
+    """A row as a preview shows it. One that can't be right has a `message`, and how it began in `given`."""
+
+    number: int
+    line: int
+    description: str | None
+    quantity: Decimal | None
+    unit_price: Decimal | None
+    total: Decimal | None
+    currency: str | None
+    given: str | None
+    message: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """Its first rows, the first that can't be right, and what the good ones come to. `anonymous`: good rows without a
+    key and without a reference, which a second import would add again."""
+
+    first: Sequence[StagedRow]
+    bad: Sequence[StagedRow]
+    sums: Sequence[tuple[str, Decimal]]
+    anonymous: int
+
+
+def rows(engine: Engine, one: Import) -> Batches[ReportedRow]:
+    """All of them in order, as of one instant. Raises ImportReportExpired at the first."""
+    if not one.is_kept:
+        raise ImportReportExpired
+    left = "skipped" if one.state == "cancelled" else "pending"
+
+    def write(_: Questions) -> tuple[str, Mapping[str, Any]]:
+        return _ROWS, {"id": one.id, "left": left}
+
+    for found in in_one_snapshot(engine, write, at_once=AT_ONCE, within_s=WITHIN_S):
+        yield [ReportedRow(*row) for row in found]
+
+
+_ROWS = """
+    SELECT number, line, coalesce(outcome, %(left)s) AS outcome, coalesce(item_bill_id, bill_id) AS bill_id, item_id,
+           key, source, reference, code, reason, field, message
+    FROM import_rows WHERE import_id = %(id)s ORDER BY number
+"""
+
+
+def preview(engine: Engine, import_id: UUID) -> Preview:
+    with snapshot(engine) as connection:
+        asked = {"id": import_id, "limit": SHOWN_ROWS}
+        return Preview(
+            [_staged(row) for row in connection.execute(_FIRST, asked)],
+            [_staged(row) for row in connection.execute(_BAD, asked)],
+            [(row.currency, row.total) for row in connection.execute(_SUMS, asked)],
+            connection.execute(_ANONYMOUS, asked).scalar_one(),
+        )
+
+
+def rejected(engine: Engine, import_id: UUID) -> Sequence[StagedRow]:
+    """The first rows that weren't added, for whatever reason."""
+    with snapshot(engine) as connection:
+        found = connection.execute(_REJECTED, {"id": import_id, "limit": SHOWN_ROWS})
+        return [_staged(row) for row in found]
+
+
+_COLUMNS = "number, line, description, quantity, unit_price, total, currency, given, message"
+_OF = f"SELECT {_COLUMNS} FROM import_rows WHERE import_id = :id"  # noqa: S608  constants
+_FIRST = text(f"{_OF} ORDER BY number LIMIT :limit")
+_BAD = text(f"{_OF} AND fingerprint IS NULL ORDER BY number LIMIT :limit")
+_REJECTED = text(f"{_OF} AND outcome = 'rejected' ORDER BY number LIMIT :limit")
+_SUMS = text(
+    """
+    SELECT currency, trim_scale(sum(total)) AS total FROM import_rows
+    WHERE import_id = :id AND fingerprint IS NOT NULL GROUP BY currency ORDER BY currency
+    """
+)
+_ANONYMOUS = text(
+    """
+    SELECT count(*) FROM import_rows
+    WHERE import_id = :id AND fingerprint IS NOT NULL AND key IS NULL AND reference IS NULL
+    """
+)
+
+
+def _staged(row: Row) -> StagedRow:
+    return StagedRow(*row)

@@ -1,0 +1,33 @@
+"""Rows of one call with one key: the first of them is decided, and the later ones repeat it as they would in a call of
+their own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from uuid import UUID
+
+from billing.errors import IdempotencyKeyReused
+from billing.ledger.line_items import Entry, Outcome
+
+
+def identity(entry: Entry) -> str | UUID:
+    """What makes a row another row: its key, or that it has none."""
+    return entry.key if entry.key is not None else entry.id
+
+
+def first_with_each_key(entries: Iterable[Entry]) -> dict[str | UUID, Entry]:
+    firsts: dict[str | UUID, Entry] = {}
+    for entry in entries:
+        firsts.setdefault(identity(entry), entry)
+    return firsts
+
+
+def outcome_of(entry: Entry, firsts: Mapping[str | UUID, Entry], decided: Mapping[UUID, Outcome]) -> Outcome:
+    """`decided` are the outcomes of the first ones, by their ids."""
+    first = firsts[identity(entry)]
+    outcome = decided[first.id]
+    if first is entry or outcome.item is None:
+        return outcome
+    if first.fingerprint != entry.fingerprint:
+        return Outcome(None, replayed=False, refusal=IdempotencyKeyReused())
+    return Outcome(outcome.item, replayed=True, refusal=None)

@@ -1,0 +1,102 @@
+"""Files on their way in: read piece by piece into a temporary file, however long they are and however slowly they come.
+
+A file isn't written to the database while it comes: whoever sent it slowly would hold a transaction open, and with it
+everybody's place in the event log.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import BinaryIO, cast
+
+from flask import request
+from werkzeug.exceptions import HTTPException
+
+from billing.errors import MalformedRequest
+from billing.ledger.imports import LONGEST_FILE, TooManyImports
+from webapp.api.errors import TooLarge
+from webapp.exports.places import Places
+
+# Of the threads of a process: a file holds one for as long as it comes, and a processor while it is read.
+PLACES = Places(most=2, a_caller=1, refusal=TooManyImports)
+WITHIN_S = 300.0
+# For each piece: who sends nothing gives the thread back.
+SENT_WITHIN_S = 30.0
+IN_MEMORY = 1024 * 1024
+_PIECE = 64 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class ReceivedFile:
+    """Its content, from the beginning, and the SHA-256 of it."""
+
+    content: BinaryIO
+    digest: bytes
+
+
+@contextmanager
+def received(account: str) -> Iterator[ReceivedFile]:
+    """The body of this request. Raises TooLarge by its Content-Length or as soon as it is longer, TooManyImports."""
+    if request.content_length is not None and request.content_length > LONGEST_FILE:
+        raise TooLarge
+    request.max_content_length = LONGEST_FILE + 1
+    place = PLACES.take(account)
+    try:
+        with tempfile.SpooledTemporaryFile(IN_MEMORY) as kept, _patience():
+            yield _kept(request.stream.read, cast("BinaryIO", kept))
+    finally:
+        place.release()
+
+
+@contextmanager
+def uploaded(account: str, content: BinaryIO) -> Iterator[ReceivedFile]:
+    """A file of a form, which the framework has put aside already."""
+    place = PLACES.take(account)
+    try:
+        with tempfile.SpooledTemporaryFile(IN_MEMORY) as kept:
+            yield _kept(content.read, cast("BinaryIO", kept))
+    finally:
+        place.release()
+
+
+def _kept(read: Callable[[int], bytes], kept: BinaryIO) -> ReceivedFile:
+    digest, length, ends_at = hashlib.sha256(), 0, time.monotonic() + WITHIN_S
+    while piece := _piece(read):
+        length += len(piece)
+        if length > LONGEST_FILE:
+            raise TooLarge
+        if time.monotonic() > ends_at:
+            raise MalformedRequest(f"the file did not come within {WITHIN_S:.0f} seconds")
+        digest.update(piece)
+        kept.write(piece)
+    kept.seek(0)
+    return ReceivedFile(kept, digest.digest())
+
+
+def _piece(read: Callable[[int], bytes]) -> bytes:
+    try:
+        return read(_PIECE)
+    except HTTPException:
+        raise
+    except Exception as error:  # each server has its own for a body that is badly framed, or doesn't come
+        raise MalformedRequest("the request body could not be read") from error
+
+
+@contextmanager
+def _patience() -> Iterator[None]:
+    """The server alone would wait for a piece for ever."""
+    connection = request.environ.get("gunicorn.socket")
+    if connection is None:
+        yield
+        return
+    before = connection.gettimeout()
+    connection.settimeout(SENT_WITHIN_S)
+    try:
+        yield
+    finally:
+        connection.settimeout(before)
