@@ -29,7 +29,7 @@ from billing.ledger import (
     webhook_queue,
 )
 from billing.ledger.consistency import OF_WORKFLOWS, Difference, Kind
-from billing.ledger.database import transaction
+from billing.ledger.database import create_test_engine, transaction
 from billing.ledger.webhook_queue import Attempt
 from billing.origin import BILLING_ACCOUNT, Actor, ActorKind, Origin, by_the_system
 from billing.period import Period
@@ -89,6 +89,7 @@ def build(engine: Engine, *, secret_key: str, rows: int = ROWS) -> dict[str, str
     return {
         **{name: str(bill.id) for name, bill in made.items()},
         **{f"{name}_share": _share(engine, bill, secret_key) for name, bill in made.items()},
+        **_tried(engine, secret_key),
         **_api_keys(engine),
         **told,
         "finding": _findings(engine, made),
@@ -138,6 +139,23 @@ def _add(engine: Engine, bill: Bill, line: tuple[str, str, str, str]) -> LineIte
 def _add_batch(engine: Engine, bill: Bill, numbers: range) -> None:
     drafts = [LineItemDraft.parse(f"Fee {n}", "1", "0.333", "USD", offered=DEFAULT_CURRENCIES) for n in numbers]
     line_items.add_all(engine, _integrator(), bill.id, [line_items.entry(draft, None) for draft in drafts])
+
+
+def _tried(engine: Engine, secret_key: str) -> dict[str, str]:
+    """A test bill whose clock was advanced, beside one that is closed."""
+    ledger = create_test_engine(engine.url.render_as_string(hide_password=False))
+    customer = _customer(ledger, "trial-freight", "Trial Freight LLC")
+    open_, done = _bill(ledger, customer), _bill(ledger, customer)
+    for line in LINES:
+        _add(ledger, open_, line)
+    bills.advance_clock(ledger, _integrator(), open_.id, open_.period.end - timedelta(days=2))
+    bills.request_close(ledger, _integrator(), done.id)
+    closing.close_bill(ledger, by_the_system("test"), done.id, samples=True)
+    while rollups.follow(ledger):
+        pass
+    found = {"tried": str(open_.id), "tried_share": _share(ledger, open_, secret_key)}
+    ledger.dispose()
+    return found
 
 
 def _share(engine: Engine, bill: Bill, secret_key: str) -> str:
