@@ -115,7 +115,8 @@ def post_worker_init(worker: Any) -> None:
     """Streams are told when the process is to end: they would hold on to it for all of its grace."""
     system = worker.wsgi.extensions.get("pave")
     if system:  # the benchmark serves other applications with these settings too
-        system.live.stop_when(lambda: not worker.alive)
+        for each in (system, system.of_test_mode):
+            each.live.stop_when(lambda: not worker.alive)
         if worker.metrics_slot < len(worker.live_neighbours):
             system.live.live_beside(worker.live_neighbours, worker.metrics_slot)
         if worker.metrics_slot < len(worker.rate_counts):

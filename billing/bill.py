@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
 from uuid import UUID
@@ -26,6 +26,7 @@ LONGEST_SOURCE = 100
 LONGEST_REFERENCE = 255
 MOST_ITEMS_IN_A_CALL = 1_000
 RECENT_ITEMS = 100
+TEST_NUMBER = "TEST-"
 
 
 class BillStatus(StrEnum):
@@ -160,7 +161,8 @@ class Bill:
 
     `subtotals` are exact sums per currency code, sorted by code. `effective_at` is the cut-off: the
     instant from which nothing was accepted; `closed_at` is when the closing ran. `closed_payables` are what the
-    closing stored: currencies may change their minor units later, a closed bill may not.
+    closing stored: currencies may change their minor units later, a closed bill may not. `clock_ahead` is how far a
+    test bill's own clock has been advanced; a live one has none.
     """
 
     id: UUID
@@ -180,6 +182,26 @@ class Bill:
     rate_snapshot_id: UUID | None = None
     seller: Seller | None = None
     closed_payables: tuple[money.Payable, ...] = ()
+    clock_ahead: timedelta | None = None
+
+    @property
+    def test(self) -> bool:
+        """Made with a test key: not an invoice, and never one."""
+        return self.clock_ahead is not None
+
+    @property
+    def printed_number(self) -> str | None:
+        """As people read it: nobody takes a test bill's for an invoice's."""
+        return None if self.number is None else f"{TEST_NUMBER if self.test else ''}{self.number}"
+
+    def by_its_clock(self, instant: datetime) -> datetime:
+        """What time it is for the bill when it is that by everybody's clock."""
+        return instant + (self.clock_ahead or timedelta(0))
+
+    @property
+    def due_at(self) -> datetime:
+        """When its period ends by everybody's clock."""
+        return self.period.end - (self.clock_ahead or timedelta(0))
 
     @property
     def workflow_id(self) -> str:

@@ -77,6 +77,13 @@ class PeriodEnded(FailedPrecondition):
     default_message = "the billing period has ended"
 
 
+class LiveBill(FailedPrecondition):
+    """The bill is a live one: its clock is everybody's. Those of test bills can be advanced."""
+
+    reason = "bill_is_live"
+    default_message = "only a test bill's clock can be advanced"
+
+
 class AlreadyReversed(FailedPrecondition):
     """The line item was taken back before."""
 

@@ -11,7 +11,7 @@ from billing.text import parse_text
 from cli.environment import engine
 from webapp.identity import api_keys as keys
 from webapp.identity.roles import Role
-from webapp.identity.scopes import MEANING, OF_ROLE, Scope, in_order
+from webapp.identity.scopes import MEANING, Scope, in_order
 
 ROLES = click.Choice([role.value for role in Role])
 SCOPES = click.Choice([scope.value for scope in Scope])
@@ -27,13 +27,14 @@ def api_keys() -> None:
 @click.option("--scope", "scopes", multiple=True, type=SCOPES, help="What the key opens; once for each.")
 @click.option("--role", type=ROLES, help="Short for all scopes that go with this role.")
 @click.option("--customer", "customers", multiple=True, help="Binds the key to this customer; once for each.")
-def create(name: str, scopes: tuple[str, ...], role: str | None, customers: tuple[str, ...]) -> None:
+@click.option("--test", is_flag=True, help="A key of test mode: it makes and sees nothing live.")
+def create(name: str, scopes: tuple[str, ...], role: str | None, customers: tuple[str, ...], *, test: bool) -> None:
     """Prints a new key, which is shown this once, and nothing else."""
     name = parse_text(name.strip(), "name", longest=keys.LONGEST_NAME)
-    granted = {*map(Scope, scopes), *(OF_ROLE[Role(role)] if role else ())}
-    if not granted:
+    if not scopes and not role:
         raise click.UsageError("give the key a --scope, or several, or a --role")
-    click.echo(keys.create(engine(), name=name, scopes=granted, customers=customers))
+    granted, of_role = [*map(Scope, scopes)], Role(role) if role else None
+    click.echo(keys.create(engine(), name=name, scopes=granted, role=of_role, customers=customers, test=test))
 
 
 @api_keys.command()
@@ -46,12 +47,12 @@ def scopes() -> None:
 @api_keys.command("list")
 def list_keys() -> None:
     """Every key ever made, oldest first."""
-    row = "{:36}  {:20}  {:13}  {:16}  {:16}  {:16}  {}  {}".format
-    click.echo(row("ID", "NAME", "BEGINS", "CREATED", "LAST USED", "REVOKED", "SCOPES", "CUSTOMERS"))
+    row = "{:36}  {:20}  {:4}  {:16}  {:16}  {:16}  {:16}  {}  {}".format
+    click.echo(row("ID", "NAME", "KIND", "BEGINS", "CREATED", "LAST USED", "REVOKED", "SCOPES", "CUSTOMERS"))
     for key in keys.every(engine()):
         times = (_minute(key.created_at), _minute(key.last_used_at), _minute(key.revoked_at))
         opens = (",".join(in_order(key.scopes)), ",".join(key.customers) or "all")
-        click.echo(row(str(key.id), key.name, key.hint, *times, *opens))
+        click.echo(row(str(key.id), key.name, "test" if key.test else "live", key.hint, *times, *opens))
 
 
 @api_keys.command()

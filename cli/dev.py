@@ -261,6 +261,7 @@ class Dev:
             "Pages": self._url,
             "Sign in": f"{access.email}  {access.password}",
             "API key": access.api_key,
+            "Test key": access.test_key,
             "Temporal": self._temporal.ui_url if self._temporal else self._environment["TEMPORAL_ADDRESS"],
             "Data": str(self._data_dir),
             **self._metrics(),

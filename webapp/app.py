@@ -17,7 +17,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 from billing.ledger import database
 from billing.ledger.base import Base
 from billing.logs import configure as configure_logging
-from webapp import headers, health, logs, metrics, spans, uploads
+from webapp import headers, health, logs, metrics, modes, spans, uploads
 from webapp.api.blueprint import PATH
 from webapp.api.contract import operation
 from webapp.api.errors import answer_unroutable
@@ -73,10 +73,11 @@ def create_app(config: Config | None = None) -> Flask:
     mask_records()
     db.init_app(app)
     with app.app_context():
-        system = System(config, db.engine)
+        system = System.with_test_mode(config, db.engine)
     app.extensions["pave"] = system
     app.extensions["recent_items"] = RecentItems()
-    system.app = app
+    for each in (system, system.of_test_mode):
+        each.app = app
     app.extensions["oidc"] = Provider(app, config.oidc) if config.oidc else None
     _add_layers(app, system)
     app.register_blueprint(health.health)
@@ -95,6 +96,7 @@ def _add_layers(app: Flask, system: System) -> None:
     """What happens around every view, outermost first: CSRF is looked at once the caller was let in."""
     # Whose address it is that attempts to sign in are counted for.
     app.wsgi_app = ProxyFix(app.wsgi_app, x_for=system.config.trusted_proxies, x_proto=0)  # type: ignore[method-assign]
+    app.wsgi_app = modes.BelowPrefix(app.wsgi_app)  # type: ignore[method-assign]
     headers.name_requests(app)
     logs.log_requests(app)
     if system.config.metrics:
@@ -105,9 +107,10 @@ def _add_layers(app: Flask, system: System) -> None:
     headers.refuse_other_hosts(app, system.config.trusted_hosts)
     answer_unroutable(app)
     keep_to_yourself(app)
+    modes.keep_apart(app)
     access.guard(
         app,
-        keys=Doorkeeper(system.engine, system.rate_limiter),
+        keys=Doorkeeper(system.engine, system.rate_limiter, test_engine=system.of_test_mode.engine),
         pages=partial(sessions.authenticate, system.engine, system.config.require_totp),
     )
     logs.name_callers(app)

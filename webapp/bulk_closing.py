@@ -93,7 +93,7 @@ def _sentence(refusal: Aborted) -> str:
 def _not_open(bill: Bill | None) -> Refused:
     if bill is None:
         return Refused(None, UNKNOWN)
-    return Refused(bill, f"Is closed, No. {bill.number}." if bill.is_closed else IS_CLOSING)
+    return Refused(bill, f"Is closed, No. {bill.printed_number}." if bill.is_closed else IS_CLOSING)
 
 
 def _totals(closable: Sequence[Bill]) -> list[CurrencyTotal]:

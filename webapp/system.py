@@ -1,15 +1,17 @@
-"""What commands and queries work with, one per process: configuration, database, workflows, rates."""
+"""What commands and queries work with, one per process and mode: configuration, database, workflows, rates."""
 
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from functools import cached_property, partial
 from uuid import UUID
 
 from flask import Flask, Response, after_this_request, current_app, has_request_context, render_template
 from sqlalchemy import Engine
 
-from billing.ledger import epochs, feed
+from billing.ledger import epochs, feed, modes
+from billing.ledger.database import create_test_engine
 from billing.ledger.group_commit import GroupCommit
 from billing.ledger.settings import offered
 from billing.ledger.standings import standings
@@ -21,6 +23,7 @@ from webapp.live.admission import admitted
 from webapp.live.bounds import most_streams
 from webapp.live.hub import Hub
 from webapp.live.log_watch import LogWatch
+from webapp.modes import below_prefix, in_test_mode
 from webapp.rates import RatesReader
 from webapp.remembered import Remembered
 from workflows.client import BillWorkflows
@@ -31,8 +34,10 @@ OFFERED_FOR_S = 1.0
 class System:
     """Made once with the application; connects to nothing until something is asked of it."""
 
-    def __init__(self, config: Config, engine: Engine):
+    def __init__(self, config: Config, engine: Engine, of_test_mode: System | None = None):
         self.config = config
+        self.of_test_mode = of_test_mode
+        self.is_test = modes.is_test(engine)
         self.app: Flask | None = None
         self.engine = engine
         self.adding = GroupCommit(engine)
@@ -43,9 +48,19 @@ class System:
         self.temporal_reach = TemporalReach(lambda: self.background.submit(self.workflows.is_reachable))
         self.attention = Remembered(partial(look, self), for_s=ATTENTION_FOR_S)
         self.live = Hub(
-            read, partial(admitted, engine), most=most_streams(), most_threads=max(1, config.web_threads // 2)
+            read, partial(admitted, engine), most=self._most_streams(), most_threads=max(1, config.web_threads // 2)
         )
         self.log_watch = LogWatch(partial(feed.head, engine), self.live.stops, most=max(1, config.web_threads // 4))
+
+    @classmethod
+    def with_test_mode(cls, config: Config, engine: Engine) -> System:
+        settings = config.settings
+        test_engine = create_test_engine(settings.database_url)
+        return cls(config, engine, cls(replace(config, settings=settings.in_test_mode), test_engine))
+
+    def _most_streams(self) -> int:
+        """What is tried out takes little from live pages."""
+        return max(1, most_streams() // 10) if self.is_test else most_streams()
 
     def tell_pages(self, bill_id: UUID) -> None:
         """That something about the bill was committed: once this request is answered, so that nobody waits for it."""
@@ -62,7 +77,7 @@ class System:
         """Outside of any request, for many readers at once: addresses are as pages have them."""
         if self.app is None:
             raise RuntimeError("nothing renders before the application is made")
-        with self.app.test_request_context():
+        with self.app.test_request_context(environ_overrides=below_prefix() if self.is_test else {}):
             return render_template(template, **given)
 
     def close(self) -> None:
@@ -72,6 +87,8 @@ class System:
         if "background" in self.__dict__:
             self.background.shutdown()
         self.engine.dispose()
+        if self.of_test_mode:
+            self.of_test_mode.close()
 
     @property
     def configured_currencies(self) -> tuple[str, ...]:
@@ -99,6 +116,6 @@ class System:
 
 
 def system() -> System:
-    """The system of the application that answers this request."""
-    found: System = current_app.extensions["pave"]
-    return found
+    """The system of the application that answers this request, of the mode that the request is in."""
+    live: System = current_app.extensions["pave"]
+    return live.of_test_mode if in_test_mode() and live.of_test_mode else live

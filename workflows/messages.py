@@ -15,6 +15,7 @@ from billing.money import plain
 @dataclass
 class BillFigures:
     """A bill at one version, in one epoch of the ledger: a higher epoch outranks every version of a lower one.
+    `period_end` is told by everybody's clock, also of a test bill that has its own.
 
     `recorded`: whoever says so sees to it that the ledger knows what the workflow heard.
     """
@@ -50,7 +51,7 @@ def figures_of(bill: Bill, epoch: int = 0) -> BillFigures:
         bill.version,
         bill.item_count,
         {code: plain(amount) for code, amount in bill.subtotals},
-        bill.period.end,
+        bill.due_at,
         epoch,
         bill.number,
     )

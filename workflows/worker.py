@@ -20,7 +20,7 @@ from temporalio.runtime import Runtime
 from temporalio.service import RPCError
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker, WorkflowRunner
 
-from billing.ledger.database import create_engine
+from billing.ledger.database import create_engine, create_test_engine
 from billing.logs import configure as configure_logging
 from billing.settings import Settings
 from workflows import scraping, tracing, worker_metrics
@@ -55,17 +55,20 @@ SEARCH_ATTRIBUTES = {
 
 
 class BillingWorker:
-    """Sweeps from the first moment, with or without Temporal; serves workflows whenever Temporal is there."""
+    """Sweeps from the first moment, with or without Temporal; serves workflows whenever Temporal is there. Both of the
+    live ledger and of test mode, whose workflows have queues and threads of their own."""
 
     def __init__(self, settings: Settings, engine: Engine, runtime: Runtime | None = None):
         self._settings = settings
         self._engine = engine
+        self._test_engine = create_test_engine(settings.database_url)
         self._runtime = runtime
         self._client: Client | None = None
 
     async def run(self) -> None:
-        sweep = Sweep(self._engine, self._settings, lambda: self._client)
-        await asyncio.gather(sweep.run(), self._serve())
+        ledgers = ((self._settings, self._engine), (self._settings.in_test_mode, self._test_engine))
+        sweeps = (Sweep(engine, settings, lambda: self._client) for settings, engine in ledgers)
+        await asyncio.gather(*(sweep.run() for sweep in sweeps), self._serve())
 
     async def _serve(self) -> None:
         while True:
@@ -75,9 +78,13 @@ class BillingWorker:
                 await asyncio.wait_for(registering, CONNECT_WAIT_S)
                 self._client = client
                 # Receivers that are slow and files that are long take no turn of a bill's: theirs are other queues.
+                test = self._settings.in_test_mode
                 async with (
                     webhook_worker(client, self._settings, self._engine, BUILD_ID),
                     import_worker(client, self._settings, self._engine, BUILD_ID),
+                    webhook_worker(client, test, self._test_engine, BUILD_ID),
+                    import_worker(client, test, self._test_engine, BUILD_ID),
+                    bill_worker(client, test, self._test_engine),
                 ):
                     await bill_worker(client, self._settings, self._engine).run()
             except Exception as error:

@@ -4,18 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, Engine, insert, select, update
+from sqlalchemy import Connection, Engine, insert, select, text, update
 
 from billing.bill import Bill, BillStatus
 from billing.clock import rfc3339
-from billing.errors import BillClosed, BillClosing, BillNotFound, PeriodEnded, VersionConflict
+from billing.errors import (
+    BillClosed,
+    BillClosing,
+    BillNotFound,
+    InvalidArgument,
+    LiveBill,
+    PeriodEnded,
+    VersionConflict,
+)
 from billing.identifiers import new_id
-from billing.ledger import customers, events, idempotency
-from billing.ledger.clock import now
+from billing.ledger import customers, events, idempotency, modes
+from billing.ledger.clock import keep_to_bill, now
 from billing.ledger.database import transaction
 from billing.ledger.reads import read_bill
 from billing.ledger.rows import Row
@@ -23,6 +31,9 @@ from billing.ledger.tables.bills import BillRow
 from billing.ledger.tables.workflows import BillWorkflowRow
 from billing.origin import Origin, fingerprint
 from billing.period import Period
+
+# What happens after a bill's end can be looked at, too.
+FURTHEST_BEYOND_END = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +119,32 @@ def request_close(engine: Engine, origin: Origin, bill_id: UUID, *, expected_ver
     return _change(engine, origin, bill_id, "close_bill", print_, change)
 
 
+def advance_clock(engine: Engine, origin: Origin, bill_id: UUID, to: datetime) -> Written:
+    """From now on it is `to` for this test bill, and goes on from there.
+
+    Raises LiveBill for any other, BillClosed and BillClosing, and InvalidArgument for an instant that isn't later, or
+    lies more than FURTHEST_BEYOND_END after the period's end.
+    """
+    print_ = fingerprint(rfc3339(to))
+
+    def change(connection: Connection, row: Row, instant: datetime) -> tuple[dict[str, Any], str, dict[str, Any]]:
+        if not modes.is_test(connection):
+            raise LiveBill
+        if row.status != BillStatus.OPEN:
+            raise BillClosed if row.status == BillStatus.CLOSED else BillClosing
+        if to <= instant:
+            raise InvalidArgument("now must be later than the bill's clock, which only goes forward", field="now")
+        if to > row.period_end + FURTHEST_BEYOND_END:
+            raise InvalidArgument("now cannot be more than a day after period_end", field="now")
+        ahead = row.clock_ahead + (to - instant)
+        connection.execute(_ADVANCE, {"ahead": ahead, "id": bill_id})
+        return {}, "bill.clock_advanced", {"now": rfc3339(to), "was": rfc3339(instant)}
+
+    return _change(engine, origin, bill_id, "advance_clock", print_, change)
+
+
+_ADVANCE = text("UPDATE bills SET clock_ahead = :ahead WHERE id = :id")
+
 Change = Callable[[Connection, Row, datetime], "tuple[dict[str, Any], str, dict[str, Any]] | None"]
 
 
@@ -117,6 +154,7 @@ def _change(engine: Engine, origin: Origin, bill_id: UUID, operation: str, print
         row = locked(connection, bill_id)
         if idempotency.recall(connection, origin, operation, print_, scope_id=bill_id):
             return Written(read_bill(connection, bill_id), replayed=True)
+        keep_to_bill(connection, bill_id)
         instant = now(connection)
         changed = change(connection, row, instant)
         if changed is not None:
@@ -134,7 +172,9 @@ def _change(engine: Engine, origin: Origin, bill_id: UUID, operation: str, print
 def locked(connection: Connection, bill_id: UUID) -> Row:
     """The bill's row, locked until the transaction ends. Raises BillNotFound."""
     row = connection.execute(
-        select(BillRow.__table__).where(BillRow.id == bill_id).with_for_update(key_share=True)
+        select(*modes.bill_columns(test=modes.is_test(connection)))
+        .where(BillRow.id == bill_id)
+        .with_for_update(key_share=True)
     ).one_or_none()
     if row is None:
         raise BillNotFound

@@ -13,11 +13,10 @@ from billing import money
 from billing.bill import Bill, BillStatus, Customer
 from billing.errors import CustomerNotFound
 from billing.ledger.database import snapshot
-from billing.ledger.reads import bills_of
+from billing.ledger.reads import newest_of_customer
 from billing.ledger.rows import customer_of
-from billing.ledger.tables.bills import BillRow, CustomerRow
+from billing.ledger.tables.bills import CustomerRow
 
-_BILLS = BillRow.__table__
 _CUSTOMERS = CustomerRow.__table__
 
 
@@ -53,10 +52,9 @@ def customer_with_bills(engine: Engine, customer_id: UUID, *, bills: int) -> Cus
         row = connection.execute(select(_CUSTOMERS).where(_CUSTOMERS.c.id == customer_id)).one_or_none()
         if row is None:
             raise CustomerNotFound
-        newest = select(_BILLS).where(_BILLS.c.customer_id == customer_id).order_by(_BILLS.c.id.desc()).limit(bills)
         return CustomerWithBills(
             customer_of(row),
-            bills_of(connection, connection.execute(newest).all()),
+            newest_of_customer(connection, customer_id, limit=bills),
             _counts(connection, customer_id),
             _totals(connection, customer_id),
         )

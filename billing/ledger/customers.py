@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from typing import cast
 from uuid import UUID
 
-from sqlalchemy import Connection, Engine, select, update
+from sqlalchemy import Connection, Engine, MetaData, Table, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from billing.bill import LONGEST_CUSTOMER_ID, Customer
 from billing.errors import AlreadyExists, CustomerNotFound, InvalidArgument, VersionConflict
 from billing.identifiers import new_id
-from billing.ledger import events, idempotency
+from billing.ledger import events, idempotency, modes
 from billing.ledger.clock import now
 from billing.ledger.database import transaction
 from billing.ledger.rows import customer_of
@@ -43,11 +44,19 @@ def _parse_detail(field: str, value: object) -> str:
     return parse_text(value, field, longest=EDITABLE[field], required=False)
 
 
-def ids_of(connection: Connection, external_ids: Collection[str]) -> Mapping[str, UUID]:
-    """Our ids of those of these that there are."""
-    rows = connection.execute(
-        select(CustomerRow.external_id, CustomerRow.id).where(CustomerRow.external_id.in_(external_ids))
-    )
+_LIVE = cast("Table", CustomerRow.__table__)
+_TEST = _LIVE.to_metadata(MetaData(), schema=modes.SCHEMA)
+
+
+def table(*, test: bool) -> Table:
+    """The customers of a mode, for who asks about those of both."""
+    return _TEST if test else _LIVE
+
+
+def ids_of(connection: Connection, external_ids: Collection[str], *, test: bool) -> Mapping[str, UUID]:
+    """Our ids of those of these that there are, asked of the live ledger."""
+    of = table(test=test).c
+    rows = connection.execute(select(of.external_id, of.id).where(of.external_id.in_(external_ids)))
     return {row.external_id: row.id for row in rows}
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
 from types import MappingProxyType
-from typing import Any, LiteralString, cast
+from typing import Any, LiteralString, TypeAlias, cast
 from urllib.parse import urlsplit
 
 import psycopg
@@ -18,6 +18,7 @@ from sqlalchemy import Connection, Dialect, Engine, PoolProxiedConnection, Selec
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from billing.errors import BillingError, IdempotencyInProgress, Unavailable
+from billing.ledger import modes
 
 CONNECT_TIMEOUT_S = 3
 LOCK_TIMEOUT_S = 5
@@ -26,6 +27,8 @@ STATEMENT_TIMEOUT_S = 30
 # longer than adding an item.
 POOL_SIZE = 40
 POOL_OVERFLOW = 0
+# Of the ledger of test mode: whatever is tried out there, live calls have most of the server to themselves.
+TEST_POOL_SIZE = 10
 
 
 def psycopg_url(url: str) -> str:
@@ -68,6 +71,27 @@ def _refuse_hung_up(connection: psycopg.Connection[Any], record: ConnectionPoolE
 
 def create_engine(url: str, *, statement_timeout_s: int = STATEMENT_TIMEOUT_S) -> Engine:
     return sqlalchemy.create_engine(psycopg_url(url), **engine_options(statement_timeout_s))
+
+
+def create_test_engine(url: str) -> Engine:
+    """Of the ledger of test mode."""
+    options = engine_options()
+    arguments = cast("dict[str, Any]", options["connect_args"])
+    arguments["options"] += f" -c search_path={modes.SCHEMA},public"
+    options |= {
+        "pool_size": TEST_POOL_SIZE,
+        "execution_options": {modes.OPTION: True},
+        "pool_events": [(_refuse_hung_up, "checkout"), (_refuse_another_ledger, "connect")],
+    }
+    return sqlalchemy.create_engine(psycopg_url(url), **options)
+
+
+def _refuse_another_ledger(connection: psycopg.Connection[Any], _record: object) -> None:
+    """Where the schema isn't there, or something on the way dropped the search path, this would be the live one."""
+    found = connection.execute("SELECT current_schema()").fetchone()
+    connection.rollback()
+    if found is None or found[0] != modes.SCHEMA:
+        raise psycopg.OperationalError("the connection doesn't lead to the ledger of test mode")
 
 
 @contextmanager
@@ -117,7 +141,18 @@ def rows(engine: Engine, statement: LiteralString, parameters: Sequence[Any]) ->
             pooled.close()
 
 
-def rows_at_once(engine: Engine, statements: Sequence[tuple[LiteralString, Sequence[Any]]]) -> list[list[Any]]:
+Statement: TypeAlias = tuple[LiteralString, Sequence[Any]]
+AT_ONE_INSTANT: LiteralString = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
+
+
+def rows_in_turn(engine: Engine, statements: Sequence[Statement]) -> list[list[Any]]:
+    """The rows of each of these statements, one transaction and one round trip; raises as `rows` does."""
+    return rows_at_once(engine, statements, begin="BEGIN")
+
+
+def rows_at_once(
+    engine: Engine, statements: Sequence[Statement], *, begin: LiteralString = AT_ONE_INSTANT
+) -> list[list[Any]]:
     """The rows of each of these questions, all of them at one instant and in one round trip; raises as `transaction`
     does. For what is read many times a second."""
     with _translated():
@@ -125,7 +160,7 @@ def rows_at_once(engine: Engine, statements: Sequence[tuple[LiteralString, Seque
         try:
             driver = cast("psycopg.Connection[Any]", pooled.driver_connection)
             driver.autocommit = True
-            found = _asked_at_once(driver, statements)
+            found = _asked_at_once(driver, statements, begin)
         except BaseException:
             pooled.invalidate()  # in the midst of a transaction
             raise
@@ -137,21 +172,25 @@ def rows_at_once(engine: Engine, statements: Sequence[tuple[LiteralString, Seque
 
 
 def _asked_at_once(
-    driver: psycopg.Connection[Any], statements: Sequence[tuple[LiteralString, Sequence[Any]]]
+    driver: psycopg.Connection[Any], statements: Sequence[Statement], begin: LiteralString
 ) -> list[list[Any]]:
     with driver.pipeline():
-        driver.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+        driver.execute(begin)
         asked = [driver.cursor(row_factory=namedtuple_row).execute(*statement) for statement in statements]
         driver.execute("COMMIT")
     return [cursor.fetchall() for cursor in asked]
 
 
 class Questions:
-    """Asked one after the other on a connection of the driver's; each is answered before the next is asked."""
+    """Asked one after the other on a connection of the driver's; each is answered before the next is asked.
 
-    def __init__(self, driver: psycopg.Connection[Any], dialect: Dialect) -> None:
+    `test`: of the ledger of test mode.
+    """
+
+    def __init__(self, driver: psycopg.Connection[Any], dialect: Dialect, *, test: bool = False) -> None:
         self._driver = driver
         self._dialect = dialect
+        self.test = test
 
     def __call__(self, query: Select[Any], *, within: str = "{}") -> list[Any]:
         """The rows of the query, or of the statement `within` that has it at its braces."""
@@ -176,7 +215,7 @@ def questions(engine: Engine) -> Iterator[Questions]:
             driver.autocommit = True
             with driver.pipeline():
                 driver.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
-                yield Questions(driver, engine.dialect)
+                yield Questions(driver, engine.dialect, test=modes.is_test(engine))
                 driver.execute("COMMIT")
         except BaseException:
             pooled.invalidate()  # in the midst of a transaction
@@ -206,7 +245,7 @@ def in_one_snapshot(
                 # PostgreSQL 16 hasn't the second.
                 known = "WHERE current_setting(%s, true) IS NOT NULL"
                 driver.execute(f"SELECT set_config(%s, %s, true) {known}".encode(), (limit, f"{within_s}s", limit))
-            statement, parameters = write(Questions(driver, engine.dialect))
+            statement, parameters = write(Questions(driver, engine.dialect, test=modes.is_test(engine)))
             driver.execute(f"DECLARE rows_wanted NO SCROLL CURSOR FOR {statement}".encode(), parameters, prepare=False)
             cursor = driver.cursor(row_factory=namedtuple_row)
             while found := cursor.execute(f"FETCH {at_once} FROM rows_wanted".encode(), prepare=False).fetchall():

@@ -42,7 +42,7 @@ def read(engine: Engine, bill_id: UUID, *, after: int = 0, limit: int) -> Docume
         bill = read_bill(connection, bill_id)
         items = _items(connection, bill_id, after, limit)
         counterparts, instant = _counterparts(connection, items), now(connection)
-    return DocumentedBill(bill, bill.seller or seller.read(engine), items, counterparts, instant)
+    return DocumentedBill(bill, bill.seller or seller.read(engine), items, counterparts, bill.by_its_clock(instant))
 
 
 _NAMES = """

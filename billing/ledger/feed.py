@@ -13,7 +13,7 @@ from uuid import UUID
 from sqlalchemy import Connection, Engine, text
 
 from billing.errors import InvalidArgument
-from billing.ledger import database, epochs, public_events
+from billing.ledger import database, epochs, modes, public_events
 from billing.ledger.database import snapshot
 from billing.ledger.events import Event, LogPosition, event_of
 
@@ -119,13 +119,14 @@ def projections(connection: Connection, found: Sequence[Event], epoch: int) -> l
         return []
     rows = connection.execute(_CUSTOMERS, {"ids": list({event.subject_id for event in found})})
     customers: dict[UUID, str] = {row.id: row.external_id for row in rows}
-    known = epochs.known(connection)
+    known, test = epochs.known(connection), modes.is_test(connection)
     return [
         public_events.projected(
             event,
             customers.get(event.subject_id),
             written(epoch, event.position),
             epochs.written_in(known, event.position.seq),
+            test=test,
         )
         for event in found
     ]

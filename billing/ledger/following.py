@@ -74,12 +74,13 @@ def additions(engine: Engine, bill_id: UUID, *, items: int, version: int, most: 
     if not bill:
         raise BillNotFound
     (of,) = seller
+    found = bill_of(bill[0], customer[0], ((row.currency, row.subtotal) for row in subtotals))
     return Additions(
-        bill_of(bill[0], customer[0], ((row.currency, row.subtotal) for row in subtotals)),
+        found,
         [line_item_of(row) for row in lines],
         [event_of(row) for row in events],
         links[0].links,
         Seller(of.name, of.address, of.tax_id, of.logo),
         names_word(customer[0].version, of.version),
-        of.now,
+        found.by_its_clock(of.now),
     )

@@ -18,6 +18,7 @@ from billing.identifiers import new_id
 from billing.ledger import adding, reads
 from billing.ledger.adding import REFUSALS
 from billing.ledger.arrays import array
+from billing.ledger.clock import keep_to_bill, one_row_of_bill
 from billing.ledger.database import one_row, transaction
 from billing.ledger.rows import bill_of
 from billing.money import EXACT
@@ -86,7 +87,7 @@ def add_all(
     `keeps` what came of it, all of it is taken back: then this says what would have come of it.
     """
     if keeps is None:
-        accepted = accept(partial(one_row, engine), origin, bill_id, entries, call=call)
+        accepted = accept(partial(one_row_of_bill, engine, bill_id), origin, bill_id, entries, call=call)
     else:
         accepted = _accept_if(engine, origin, bill_id, entries, call, keeps)
     return _with_what_closing_stored(engine, accepted)
@@ -101,6 +102,7 @@ def _accept_if(
     keeps: Keeps,
 ) -> Accepted:
     with transaction(engine) as connection:
+        keep_to_bill(connection, bill_id)
         accepted = accept(within(connection), origin, bill_id, entries, call=call)
         if not keeps(accepted):
             connection.rollback()
@@ -122,7 +124,7 @@ def reverse(engine: Engine, origin: Origin, bill_id: UUID, item_id: UUID, reason
     )
     print_ = fingerprint(str(item_id), reason)
     reversing = Entry(new_id(), negated, origin.idempotency_key, print_, reverses=item_id, reason=reason)
-    run = partial(one_row, engine)
+    run = partial(one_row_of_bill, engine, bill_id)
     try:
         accepted = accept(run, origin, bill_id, [reversing], operation=REVERSE, event="line_item.reversed")
         return _only(_with_what_closing_stored(engine, accepted))

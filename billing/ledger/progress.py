@@ -6,12 +6,14 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import cache
 from uuid import UUID
 
-from sqlalchemy import Engine, text
+from sqlalchemy import Engine, TextClause, text
 
 from billing.bill import Bill
 from billing.errors import BillNotFound
+from billing.ledger import modes
 from billing.ledger.clock import now
 from billing.ledger.database import snapshot, transaction
 from billing.ledger.reads import bills_by_id
@@ -105,9 +107,11 @@ def claim_behind(engine: Engine, *, quiet_for: timedelta, limit: int, after: UUI
     left for three seconds to the workflow that closed it. In the order of ids, after one, and among the next
     LOOKED_THROUGH that haven't finished.
     """
+    test = modes.is_test(engine)
     stretch = {"after": after or UUID(int=0), "stretch": LOOKED_THROUGH}
+    asked = {**stretch, "quiet_for": quiet_for, "most": 4 * limit}
     with snapshot(engine) as connection:
-        found = connection.execute(_BEHIND, {**stretch, "quiet_for": quiet_for, "most": 4 * limit}).scalars().all()
+        found = connection.execute(_asking(_BEHIND, test=test), asked).scalars().all()
         last = connection.execute(_LAST_OF_THE_STRETCH, stretch).scalar_one_or_none()
     with ExitStack() as claim:
         # Advisory locks, so that nobody waits for them: neither those who add nor workflows that record. The
@@ -117,8 +121,8 @@ def claim_behind(engine: Engine, *, quiet_for: timedelta, limit: int, after: UUI
         ids = claimed.scalars().all()
         with snapshot(engine) as connection:
             # Somebody else may have told some of them, and released them, since they were found.
-            still = connection.execute(_STILL_BEHIND, {"quiet_for": quiet_for, "ids": ids}).scalars().all()
-            bills = bills_by_id(connection, still)
+            still = connection.execute(_asking(_STILL_BEHIND, test=test), {"quiet_for": quiet_for, "ids": ids})
+            bills = bills_by_id(connection, still.scalars().all())
         return Behind(bills, _go_on_after(found, ids, limit, last), claim.pop_all().close)
 
 
@@ -130,30 +134,36 @@ def _go_on_after(found: Sequence[UUID], claimed: Sequence[UUID], limit: int, las
 
 _IS_BEHIND = """
     (w.heard_version < b.version OR b.status = 'closed')
-    AND b.updated_at < (SELECT billing_now()) - CASE b.status WHEN 'closed' THEN least(:quiet_for, interval '3 seconds')
-                                                              ELSE :quiet_for END
+    AND b.updated_at {ahead}
+        < (SELECT billing_now()) - CASE b.status WHEN 'closed' THEN least(:quiet_for, interval '3 seconds')
+                                                 ELSE :quiet_for END
 """
 # From each workflow to its bill, which LIMIT keeps PostgreSQL from turning around: one that is wedged for a year has
 # all bills that were closed meanwhile between it and the next.
-_BEHIND = text(
-    f"""
+_BEHIND = """
     SELECT w.bill_id FROM (
         SELECT bill_id, heard_version FROM bill_workflows WHERE finished_at IS NULL AND bill_id > :after
         ORDER BY bill_id LIMIT :stretch
-    ) w CROSS JOIN LATERAL (SELECT FROM bills b WHERE b.id = w.bill_id AND {_IS_BEHIND} LIMIT 1) b
+    ) w CROSS JOIN LATERAL (SELECT FROM bills b WHERE b.id = w.bill_id AND {is_behind} LIMIT 1) b
     ORDER BY w.bill_id LIMIT :most
-    """  # noqa: S608  constants
-)
+"""
+
+
+@cache
+def _asking(query: str, *, test: bool) -> TextClause:
+    """When a test bill changed is told by its own clock."""
+    ahead = "- b.clock_ahead" if test else ""
+    return text(query.format(is_behind=_IS_BEHIND.format(ahead=ahead)))
+
+
 _LAST_OF_THE_STRETCH = text(
     "SELECT bill_id FROM bill_workflows WHERE finished_at IS NULL AND bill_id > :after"
     " ORDER BY bill_id OFFSET :stretch - 1 LIMIT 1"
 )
-_STILL_BEHIND = text(
-    f"""
+_STILL_BEHIND = """
     SELECT b.id FROM bills b JOIN bill_workflows w ON w.bill_id = b.id
-    WHERE w.finished_at IS NULL AND {_IS_BEHIND} AND b.id = ANY(CAST(:ids AS uuid[])) ORDER BY b.id
-    """  # noqa: S608  constants
-)
+    WHERE w.finished_at IS NULL AND {is_behind} AND b.id = ANY(CAST(:ids AS uuid[])) ORDER BY b.id
+"""
 _CLAIM = text(
     """
     SELECT id FROM unnest(CAST(:ids AS uuid[])) AS found(id)

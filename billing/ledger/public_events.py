@@ -29,6 +29,7 @@ PUBLIC: Mapping[str, Mapping[str, str]] = MappingProxyType(
         "line_items.added": _ADDED,
         "line_item.reversed": _ADDED,
         "bill.period_changed": {**_PERIOD, "was": "previous_period_end"},
+        "bill.clock_advanced": {"now": "now", "was": "previous"},
         "bill.close_requested": {"cut_off": "effective_at"},
         "bill.closed": {
             "number": "number",
@@ -101,9 +102,9 @@ def parse_event_id(text: object) -> EventId:
     return EventId(UUID(subject), *map(int, numbers))
 
 
-def projected(event: Event, customer_id: str | None, position: str, epoch: int = 0) -> dict[str, Any]:
+def projected(event: Event, customer_id: str | None, position: str, epoch: int = 0, *, test: bool) -> dict[str, Any]:
     """A public event as JSON has it. `customer_id` is the caller's own name for the customer, where there is one;
-    `epoch` the one that it was written in."""
+    `epoch` the one that it was written in; `test` says that it is of test mode."""
     declared = PUBLIC[event.type]
     return {
         "id": event_id(event.subject_id, event.version, epoch),
@@ -113,6 +114,7 @@ def projected(event: Event, customer_id: str | None, position: str, epoch: int =
         "subject": _subject(event, customer_id),
         "data": {name: event.data[stored] for stored, name in declared.items() if stored in event.data},
         "position": position,
+        "test": test,
     }
 
 

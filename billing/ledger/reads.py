@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import cast
+from typing import Any, cast
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Connection, Engine, FromClause, literal_column, or_, select
+from sqlalchemy import ColumnElement, Connection, Engine, FromClause, Select, literal_column, or_, select
 
 from billing.bill import Bill, BillStatus, Customer, LineItem
 from billing.errors import BillNotFound, CustomerNotFound, LineItemNotFound
-from billing.ledger import database
+from billing.ledger import database, modes
 from billing.ledger.database import snapshot
 from billing.ledger.rows import Row, bill_of, closed_payable_of, customer_of, line_item_of
 from billing.ledger.tables.bills import BillRow, CustomerRow, LineItemRow
@@ -25,7 +25,7 @@ HIGHEST_POSITION = 2**63 - 1
 
 def read_bill(connection: Connection, bill_id: UUID) -> Bill:
     """Raises BillNotFound."""
-    row = connection.execute(select(_BILLS).where(_BILLS.c.id == bill_id)).one_or_none()
+    row = connection.execute(_bills(connection).where(_BILLS.c.id == bill_id)).one_or_none()
     if row is None:
         raise BillNotFound
     return bills_of(connection, [row])[0]
@@ -33,9 +33,20 @@ def read_bill(connection: Connection, bill_id: UUID) -> Bill:
 
 def bills_by_id(connection: Connection, ids: Sequence[UUID]) -> list[Bill]:
     """Those that exist, in the order of their ids."""
-    return bills_of(
-        connection, connection.execute(select(_BILLS).where(_BILLS.c.id.in_(ids)).order_by(_BILLS.c.id)).all()
-    )
+    found = connection.execute(_bills(connection).where(_BILLS.c.id.in_(ids)).order_by(_BILLS.c.id))
+    return bills_of(connection, found.all())
+
+
+def newest_of_customer(connection: Connection, customer_id: UUID, *, limit: int) -> list[Bill]:
+    newest = _bills(connection).where(_BILLS.c.customer_id == customer_id).order_by(_BILLS.c.id.desc()).limit(limit)
+    return bills_of(connection, connection.execute(newest).all())
+
+
+_LIVE, _TEST = (select(*modes.bill_columns(test=test)) for test in (False, True))
+
+
+def _bills(connection: Connection) -> Select[Any]:
+    return _TEST if modes.is_test(connection) else _LIVE
 
 
 def bill(engine: Engine, bill_id: UUID) -> Bill:

@@ -14,6 +14,7 @@ from billing.bill import BillStatus, LineItemDraft
 from billing.errors import BillClosed, BillClosing, BillingError, BillNotFound, IdempotencyKeyReused, NotFound
 from billing.identifiers import new_id
 from billing.ledger import idempotency, line_items
+from billing.ledger.clock import keep_to_bill
 from billing.ledger.database import snapshot, transaction
 from billing.ledger.tables.bills import BillRow
 from billing.ledger.tables.log import LineItemRequestRow as Request
@@ -181,6 +182,7 @@ def _accept(connection: Connection, row: Any) -> line_items.Outcome:
         row.description, row.quantity, row.unit_price, row.total, row.currency, row.source, row.reference
     )
     asked = line_items.Entry(row.id, draft, row.key, bytes(row.fingerprint))
+    keep_to_bill(connection, row.bill_id)
     (outcome,) = line_items.accept(line_items.within(connection), origin, row.bill_id, [asked]).outcomes
     return outcome
 

@@ -49,6 +49,7 @@ def bill_of(
         rate_snapshot_id=row.rate_snapshot_id,
         seller=Seller(**row.seller) if row.seller else None,
         closed_payables=tuple(closed_payables),
+        clock_ahead=getattr(row, "clock_ahead", None),
     )
 
 

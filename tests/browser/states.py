@@ -97,6 +97,17 @@ BILL = (
         all_of(dialog("Change period"), refused("Change period", {"Period end (UTC)": "2020-01-01T00:00"})),
     ),
     State("bill-period-page", "/bills/{accruing}/period"),
+    State("test-mode", "/test/"),
+    State("test-bills", "/test/bills"),
+    State("test-bill", "/test/bills/{tried}"),
+    State("test-bill-close", "/test/bills/{tried}", dialog("Close bill")),
+    State("test-bill-clock", "/test/bills/{tried}", dialog("Advance clock")),
+    State(
+        "test-bill-clock-refused",
+        "/test/bills/{tried}",
+        all_of(dialog("Advance clock"), refused("Advance clock", {"It is to be (UTC)": "2020-01-01T00:00"})),
+    ),
+    State("test-bill-clock-page", "/test/bills/{tried}/clock"),
     State("bill-close", "/bills/{accruing}", dialog("Close bill")),
     State("bill-close-wide", "/bills/{wide}", dialog("Close bill")),
     State("bill-close-empty", "/bills/{empty}", dialog("Close bill")),
@@ -242,6 +253,7 @@ REFUSALS = (
 
 CUSTOMERS_PAGE = (
     by_anybody("share", "{accruing_share}"),
+    by_anybody("share-of-a-test-bill", "/test{tried_share}"),
     by_anybody("share-in-yen", "{accruing_share}?currency=JPY"),
     by_anybody("share-empty", "{empty_share}"),
     by_anybody("share-wide", "{wide_share}"),

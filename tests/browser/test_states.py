@@ -11,6 +11,7 @@ from werkzeug.routing import MapAdapter, RequestRedirect
 from tests.browser.states import STATES, State
 from webapp.app import create_app
 from webapp.config import Config
+from webapp.modes import PREFIX
 
 # Addresses that a browser gets parts of a page from, files, or another address.
 NO_PAGES = {
@@ -94,7 +95,7 @@ def test_no_two_states_have_one_name():
 def _endpoint(app: Flask, state: State) -> str | None:
     routes: MapAdapter = app.url_map.bind("localhost")
     try:
-        return routes.match(state.address.partition("?")[0])[0]
+        return routes.match(state.address.removeprefix(PREFIX).partition("?")[0])[0]
     except RequestRedirect:
         raise
     except Exception:

@@ -34,7 +34,7 @@ from billing.ledger import (
     webhook_queue,
 )
 from billing.ledger.consistency import OF_WORKFLOWS, Difference, Kind
-from billing.ledger.database import transaction
+from billing.ledger.database import create_test_engine, transaction
 from billing.ledger.webhook_queue import Attempt
 from billing.origin import BILLING_ACCOUNT, Actor, ActorKind, Origin, by_the_system
 from billing.period import Period
@@ -97,6 +97,7 @@ def build(engine: Engine, *, secret_key: str, rows: int = ROWS) -> dict[str, str
     return {
         **{name: str(bill.id) for name, bill in made.items()},
         **{f"{name}_share": _share(engine, bill, secret_key) for name, bill in made.items()},
+        **_tried(engine, secret_key),
         **_api_keys(engine),
         **told,
         "finding": _findings(engine, made),
@@ -170,6 +171,23 @@ def _import(engine: Engine, bill: Bill, content: bytes, *, is_draft: bool = Fals
     file = ReceivedFile(BytesIO(content), sha256(content).digest())
     with staged(file, "csv", DEFAULT_CURRENCIES, bill.id) as rows:
         return imports.create(engine, _integrator(), rows, bill_id=bill.id, is_draft=is_draft)[0].id
+
+
+def _tried(engine: Engine, secret_key: str) -> dict[str, str]:
+    """A test bill whose clock was advanced, beside one that is closed."""
+    ledger = create_test_engine(engine.url.render_as_string(hide_password=False))
+    customer = _customer(ledger, "trial-freight", "Trial Freight LLC")
+    open_, done = _bill(ledger, customer), _bill(ledger, customer)
+    for line in LINES:
+        _add(ledger, open_, line)
+    bills.advance_clock(ledger, _integrator(), open_.id, open_.period.end - timedelta(days=2))
+    bills.request_close(ledger, _integrator(), done.id)
+    closing.close_bill(ledger, by_the_system("test"), done.id, samples=True)
+    while rollups.follow(ledger):
+        pass
+    found = {"tried": str(open_.id), "tried_share": _share(ledger, open_, secret_key)}
+    ledger.dispose()
+    return found
 
 
 def _share(engine: Engine, bill: Bill, secret_key: str) -> str:

@@ -56,6 +56,7 @@ STATUS: Mapping[type[BillingError], int] = {
     errors.BillClosed: 400,
     errors.BillClosing: 400,
     errors.PeriodEnded: 400,
+    errors.LiveBill: 400,
     errors.AlreadyReversed: 400,
     errors.NotReversible: 400,
     errors.TooManyLinks: 400,

@@ -139,7 +139,7 @@ def _exported(kind: Kind, asked: Mapping[str, str], read: Callable[[Engine], Bat
     engine, write = system().engine, _csv if wanted == "csv" else _ndjson
     mimetype = csv_text.MIMETYPE if wanted == "csv" else NDJSON
     day = queries.current_rates(system()).as_of.date()
-    file_name = f"{kind.name}-{day.isoformat()}.{wanted}"
+    file_name = f"{'test-' if system().is_test else ''}{kind.name}-{day.isoformat()}.{wanted}"
     return streamed(lambda: write(kind, read(engine)), mimetype=mimetype, file_name=file_name)
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
+from datetime import timedelta
+from decimal import Decimal
 from typing import Any
 
 from flask import Response, g
@@ -23,6 +25,7 @@ from webapp.api.errors import envelope
 from webapp.queries import ReadBill
 from webapp.rates import RatesInUse
 
+MICROSECOND = timedelta(microseconds=1)
 _ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
 to_json = _ENCODER.encode
 
@@ -65,6 +68,7 @@ def stored_bill(bill: Bill, payables: Iterable[Payable]) -> dict[str, Any]:
         "customer_id": bill.customer.external_id,
         "customer": {"name": bill.customer.name, "billing_address": bill.customer.billing_address},
         "status": bill.status,
+        "test": bill.test,
         "period_start": rfc3339(bill.period.start),
         "period_end": rfc3339(bill.period.end),
         "workflow_id": bill.workflow_id,
@@ -86,8 +90,10 @@ def stored_bill(bill: Bill, payables: Iterable[Payable]) -> dict[str, Any]:
 
 
 def _closing(bill: Bill) -> dict[str, Any]:
-    """What only a bill that is closing, or closed, has."""
+    """What only some bills have: test ones, those that are closing, closed ones."""
     value: dict[str, Any] = {}
+    if bill.clock_ahead is not None:
+        value["clock_ahead_seconds"] = money.plain(Decimal(bill.clock_ahead // MICROSECOND).scaleb(-6))
     for name in ("close_requested_at", "effective_at", "closed_at"):
         instant = getattr(bill, name)
         if instant is not None:

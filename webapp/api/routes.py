@@ -5,6 +5,7 @@ from __future__ import annotations
 from webapp.api import (
     batches,
     bills,
+    clocks,
     currencies,
     customers,
     errors,
@@ -26,6 +27,7 @@ __all__ = [
     "api",
     "batches",
     "bills",
+    "clocks",
     "currencies",
     "customers",
     "errors",

@@ -55,7 +55,9 @@ class Document:
 
     @property
     def title(self) -> str:
-        return f"Bill No. {self.bill.number}" if self.bill.number else "Open bill"
+        if self.bill.test:
+            return f"Test bill No. {self.bill.printed_number}" if self.bill.number else "Open test bill"
+        return f"Bill No. {self.bill.printed_number}" if self.bill.number else "Open bill"
 
     @property
     def customer_name(self) -> str:
@@ -84,7 +86,8 @@ class Document:
     @property
     def file_name(self) -> str:
         """Without an ending."""
-        return f"bill-{self.bill.number}" if self.bill.number else f"open-bill-{self.bill.id}"
+        start = "test-" if self.bill.test else ""
+        return f"{start}bill-{self.bill.number}" if self.bill.number else f"{start}open-bill-{self.bill.id}"
 
 
 def seen_of(system: System, standing: Standing, currency: str) -> str:

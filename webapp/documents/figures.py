@@ -16,6 +16,8 @@ _LONG_WORD = re.compile(r"[^\s-]{25,}")
 _MAY_BREAK = "\N{ZERO WIDTH SPACE}"
 _BREAK_EVERY = 8
 
+# On every page of what is made of a test bill.
+NOT_AN_INVOICE = "Test: not an invoice"
 STANDINGS = {
     "accruing": "Open, still accruing",
     "closing": "Closing, takes no more lines",
@@ -27,6 +29,7 @@ def template_data(document: Document) -> dict[str, Any]:
     bill = document.bill
     return {
         "title": document.title,
+        "mark": NOT_AN_INVOICE if bill.test else "",
         "closed": bill.is_closed,
         "standing": STANDINGS[document.standing],
         "as_of": _utc(document.as_of.replace(microsecond=0)),

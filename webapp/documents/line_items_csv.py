@@ -9,6 +9,7 @@ from billing.bill import Bill, LineItem
 from billing.clock import rfc3339
 from billing.ledger import documents
 from webapp import csv_text
+from webapp.documents.figures import NOT_AN_INVOICE
 from webapp.system import System
 
 COLUMNS = (
@@ -28,10 +29,11 @@ LINES_A_CHUNK = 250
 
 def csv_of(system: System, bill: Bill) -> Iterator[str]:
     """Chunk by chunk, for an answer that is sent while it is made; as many lines as `bill` has."""
-    yield csv_text.BYTE_ORDER_MARK + csv_text.csv_lines([COLUMNS])
+    mark = (NOT_AN_INVOICE,) if bill.test else ()
+    yield csv_text.BYTE_ORDER_MARK + csv_text.csv_lines([(*COLUMNS, *(["note"] if mark else []))])
     rows: list[Iterable[str]] = []
     for item, counterpart in documents.every_line(system.engine, bill):
-        rows.append(_row(item, counterpart))
+        rows.append((*_row(item, counterpart), *mark))
         if len(rows) == LINES_A_CHUNK:
             yield csv_text.csv_lines(rows)
             rows = []
@@ -39,7 +41,7 @@ def csv_of(system: System, bill: Bill) -> Iterator[str]:
         yield csv_text.csv_lines(rows)
 
 
-def _row(item: LineItem, counterpart: int | None) -> Iterable[str]:
+def _row(item: LineItem, counterpart: int | None) -> tuple[str, ...]:
     """Figures exact and plain, so that they stay figures; amounts are quantity x unit_price."""
     reverses = item.reverses is not None
     return (

@@ -43,7 +43,7 @@ def bill_rows(bill: Bill) -> Iterator[Row]:
 
 def of_the_bill(bill: Bill) -> Row:
     return (
-        str(bill.number or ""),
+        bill.printed_number or "",
         str(bill.id),
         csv_text.text(bill.customer.external_id),
         csv_text.text(bill.customer.name),

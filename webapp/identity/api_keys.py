@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, Engine, Row, func, select, update
+from sqlalchemy import Connection, Engine, FromClause, Row, ScalarSelect, case, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from billing.errors import InvalidArgument, NotFound
@@ -21,16 +21,16 @@ from billing.ledger import customers as ledger_customers
 from billing.ledger import events, idempotency
 from billing.ledger.clock import now
 from billing.ledger.database import transaction
-from billing.ledger.tables.bills import CustomerRow
 from billing.origin import Origin, by_the_system, fingerprint
 from webapp.identity import scopes as known_scopes
 from webapp.identity.roles import Role
-from webapp.identity.scopes import OF_ROLE, Scope
+from webapp.identity.scopes import LIVE_ONLY, OF_ROLE, Scope
 from webapp.identity.tables import AccountRow, ApiKeyRow
 from webapp.identity.tokens import new_token, token_hash
 
 PREFIX = "pave_"
-HINT_LENGTH = len(PREFIX) + 6
+TEST_PREFIX = "pave_test_"
+HINTED = 6
 LONGEST_NAME = 255
 MOST_CUSTOMERS = 100
 BY_A_COMMAND = by_the_system("pave-api-keys")
@@ -47,13 +47,15 @@ class ApiKeyNotFound(NotFound):
 class ApiKey:
     """A key as it can be listed: `hint` is how its token begins, the rest is known to its holder alone.
 
-    `customers` are those it is bound to, by their own ids; empty for a key that is bound to none in particular.
+    `customers` are those it is bound to, by their own ids; empty for a key that is bound to none in particular. `test`:
+    it opens test mode alone, and these are customers of test mode.
     """
 
     id: UUID
     name: str
     scopes: frozenset[Scope]
     customers: tuple[str, ...]
+    test: bool
     hint: str
     created_at: datetime
     last_used_at: datetime | None
@@ -75,55 +77,73 @@ def create(
     role: Role | None = None,
     scopes: Collection[Scope] = (),
     customers: Collection[str] = (),
+    test: bool = False,
 ) -> str:
-    """A new key's token, made from a shell. `role`: every scope that goes with it."""
-    granted = {*scopes, *(OF_ROLE[role] if role else ())}
-    token = issue(engine, BY_A_COMMAND, name=name, scopes=granted, customers=customers).token
+    """A new key's token, made from a shell. `role`: every scope that goes with it, as far as test keys have it."""
+    of_role = (OF_ROLE[role] if role else frozenset()) - (LIVE_ONLY if test else frozenset())
+    granted = {*scopes, *of_role}
+    token = issue(engine, BY_A_COMMAND, name=name, scopes=granted, customers=customers, test=test).token
     assert token is not None, "without an idempotency key there is no repeat"
     return token
 
 
 def issue(
-    engine: Engine, origin: Origin, *, name: str, scopes: Collection[Scope], customers: Collection[str] = ()
+    engine: Engine,
+    origin: Origin,
+    *,
+    name: str,
+    scopes: Collection[Scope],
+    customers: Collection[str] = (),
+    test: bool = False,
 ) -> Issued:
     """A new key, bound to these customers if there are any. Keys of one name belong to one account, so a new key goes
-    on where the old ended.
+    on where the old ended, within its mode.
 
-    Raises InvalidArgument for customers nobody knows.
+    Raises InvalidArgument for customers nobody knows, and for a test key that would open what is shared.
     """
     granted = known_scopes.in_order(known_scopes.parse(scopes))
+    if test and not LIVE_ONLY.isdisjoint(granted):
+        raise InvalidArgument(f"a test key cannot have {', '.join(sorted(LIVE_ONLY))}", field="scopes")
     bound = sorted(set(customers))
-    token, print_ = new_token(PREFIX), fingerprint(name, " ".join(granted), *bound)
+    prefix = TEST_PREFIX if test else PREFIX
+    token, print_ = new_token(prefix), fingerprint(name, " ".join(granted), *bound, *(["test"] if test else []))
     with transaction(engine) as connection:
         idempotency.wait_for_twin(connection, origin, "issue_api_key")
         known = idempotency.recall(connection, origin, "issue_api_key", print_)
         if known:
             return Issued(known, None)
-        key_id, ids = new_id(), _ids_of(connection, bound)
+        key_id, ids = new_id(), _ids_of(connection, bound, test=test)
         connection.execute(insert(AccountRow).values(id=new_id(), name=name).on_conflict_do_nothing())
         account_id = connection.execute(select(AccountRow.id).where(AccountRow.name == name)).scalar_one()
         connection.execute(
             insert(ApiKeyRow).values(
                 id=key_id,
                 account_id=account_id,
-                token_hash=token_hash(token),
-                hint=token[:HINT_LENGTH],
+                token_hash=key_hash(token),
+                hint=token[: len(prefix) + HINTED],
                 # For processes of the version before: they know no key that a role doesn't describe.
                 role=None if ids else known_scopes.role_with(granted),
                 scopes=granted,
                 customer_ids=ids or None,
+                test=test,
             )
         )
-        data = {"name": name, "scopes": granted, "customers": [str(id_) for id_ in ids]}
+        data = {"name": name, "scopes": granted, "customers": [str(id_) for id_ in ids], "test": test}
         events.append(connection, origin, "api_key.created", ("api_key", key_id), 1, now(connection), data)
         idempotency.remember(connection, origin, "issue_api_key", print_, key_id)
     return Issued(key_id, token)
 
 
-def _ids_of(connection: Connection, external_ids: Sequence[str]) -> list[UUID]:
+def key_hash(token: str) -> bytes:
+    """What is stored of it. A test key's isn't what processes of the version before look for, which would take it for
+    a live one."""
+    return token_hash(f"test {token}" if token.startswith(TEST_PREFIX) else token)
+
+
+def _ids_of(connection: Connection, external_ids: Sequence[str], *, test: bool) -> list[UUID]:
     if len(external_ids) > MOST_CUSTOMERS:
         raise InvalidArgument(f"a key cannot be bound to more than {MOST_CUSTOMERS} customers", field="customers")
-    found = ledger_customers.ids_of(connection, external_ids)
+    found = ledger_customers.ids_of(connection, external_ids, test=test)
     unknown = next((one for one in external_ids if one not in found), None)
     if unknown is not None:
         raise InvalidArgument(f"no customer has the id {unknown}", reason="customer_not_found", field="customers")
@@ -160,12 +180,13 @@ def every(engine: Engine) -> Sequence[ApiKey]:
         return [_key_of(row) for row in connection.execute(_KEYS.order_by(ApiKeyRow.id))]
 
 
-_BOUND_TO = (
-    select(func.array_agg(CustomerRow.external_id))
-    .where(CustomerRow.id == func.any(ApiKeyRow.customer_ids))
-    .correlate(ApiKeyRow)
-    .scalar_subquery()
-)
+def _bound_to(customers: FromClause) -> ScalarSelect[Any]:
+    names = select(func.array_agg(customers.c.external_id)).where(customers.c.id == func.any(ApiKeyRow.customer_ids))
+    return names.correlate(ApiKeyRow).scalar_subquery()
+
+
+_LIVE, _TEST = (ledger_customers.table(test=test) for test in (False, True))
+_BOUND_TO = case((ApiKeyRow.test, _bound_to(_TEST)), else_=_bound_to(_LIVE))
 _KEYS = select(ApiKeyRow.__table__, AccountRow.name, _BOUND_TO.label("customers")).join(
     AccountRow, AccountRow.id == ApiKeyRow.account_id
 )
@@ -173,8 +194,8 @@ _KEYS = select(ApiKeyRow.__table__, AccountRow.name, _BOUND_TO.label("customers"
 
 def _key_of(row: Row[Any]) -> ApiKey:
     return ApiKey(
-        row.id, row.name, granted(row), tuple(sorted(row.customers or ())), row.hint, row.created_at, row.last_used_at,
-        row.revoked_at,
+        row.id, row.name, granted(row), tuple(sorted(row.customers or ())), row.test, row.hint, row.created_at,
+        row.last_used_at, row.revoked_at,
     )  # fmt: skip
 
 

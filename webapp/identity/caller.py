@@ -19,7 +19,8 @@ class Caller:
 
     `session_id` is that of a browser. Who `must_enrol` may do nothing but set up a second factor. `key_to_confirm` is
     an API key that this process remembers: whether it still holds is to be asked before anything comes of it.
-    `customers` are those that an API key is bound to, None where it is bound to none in particular.
+    `customers` are those that an API key is bound to, None where it is bound to none in particular. `test`: a key of
+    test mode, which knows of nothing live.
     """
 
     account_id: UUID
@@ -30,6 +31,7 @@ class Caller:
     key_to_confirm: UUID | None = None
     scopes: frozenset[Scope] = frozenset()
     customers: frozenset[UUID] | None = None
+    test: bool = False
 
     def may(self, needed: Role | Scope) -> bool:
         if isinstance(needed, Scope):

@@ -19,10 +19,9 @@ from billing.ledger import reads
 from billing.ledger.database import one_row, single_statement
 from billing.origin import Actor, ActorKind
 from webapp.identity.access import KeyBound
-from webapp.identity.api_keys import PREFIX, granted
+from webapp.identity.api_keys import PREFIX, granted, key_hash
 from webapp.identity.caller import Caller
 from webapp.identity.rate_limits import RateLimited, RateLimiter
-from webapp.identity.tokens import token_hash
 
 Key = TypeVar("Key", bound=Hashable)
 Value = TypeVar("Value")
@@ -34,7 +33,7 @@ MOST_BILLS_REMEMBERED = 20_000
 
 # Runs before most calls of the API: one round trip, by the unique index of the hash.
 _LOOK_UP = """
-    SELECT k.id, k.account_id, k.role, k.scopes, k.customer_ids, a.name,
+    SELECT k.id, k.account_id, k.role, k.scopes, k.customer_ids, k.test, a.name,
            coalesce(k.last_used_at < clock_timestamp() - interval '1 minute', true) AS use_unrecorded
     FROM api_keys k JOIN accounts a ON a.id = k.account_id
     WHERE k.token_hash = %s AND k.revoked_at IS NULL
@@ -52,8 +51,9 @@ class Doorkeeper:
     whether it still holds together with what they do. A key that isn't known here, or wasn't good, is always looked up.
     """
 
-    def __init__(self, engine: Engine, limiter: RateLimiter):
+    def __init__(self, engine: Engine, limiter: RateLimiter, *, test_engine: Engine):
         self._engine = engine
+        self._test_engine = test_engine
         self._limiter = limiter
         self._seen: _Newest[bytes, tuple[Caller, float]] = _Newest(MOST_REMEMBERED)
         # Bills that a bound key may know of: whose a bill is never changes. Others are never remembered, so that how
@@ -106,13 +106,16 @@ class Doorkeeper:
         one = (caller.actor.id, bill_id)
         if one in self._theirs:
             return
-        if reads.customer_of_bill(self._engine, bill_id) not in (caller.customers or ()):
+        if reads.customer_of_bill(self._ledger_of(caller), bill_id) not in (caller.customers or ()):
             raise BillNotFound
         self._theirs.put(one, value=True)
 
     def _refuse_other_customer(self, caller: Caller, external_id: str) -> None:
-        if reads.customer_id(self._engine, external_id) not in (caller.customers or ()):
+        if reads.customer_id(self._ledger_of(caller), external_id) not in (caller.customers or ()):
             raise CustomerNotFound
+
+    def _ledger_of(self, caller: Caller) -> Engine:
+        return self._test_engine if caller.test else self._engine
 
     def _look_up(self, hash_: bytes) -> Caller | None:
         key = one_row(self._engine, _LOOK_UP, (hash_,))
@@ -124,7 +127,7 @@ class Doorkeeper:
                 connection.exec_driver_sql(_RECORD_USE, (key.id,))
         actor = Actor(ActorKind.API_KEY, str(key.id), key.name)
         bound = None if key.customer_ids is None else frozenset(key.customer_ids)
-        caller = Caller(key.account_id, actor, scopes=granted(key), customers=bound)
+        caller = Caller(key.account_id, actor, scopes=granted(key), customers=bound, test=key.test)
         self._seen.put(hash_, (replace(caller, key_to_confirm=key.id), time.monotonic()))
         return caller
 
@@ -169,4 +172,4 @@ def _presented() -> bytes | None:
     token = token.strip()
     if scheme.lower() != "bearer" or not token.startswith(PREFIX) or len(token) > LONGEST_TOKEN or not token.isascii():
         return None
-    return token_hash(token)
+    return key_hash(token)

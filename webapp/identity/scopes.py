@@ -38,6 +38,9 @@ MEANING: Mapping[Scope, str] = {
     Scope.WEBHOOKS: "Manage webhook endpoints",
 }
 
+# What changes something that live bills share.
+LIVE_ONLY = frozenset({Scope.RATES_WRITE})
+
 _VIEWER = frozenset({Scope.BILLS_READ, Scope.CUSTOMERS_READ, Scope.RATES_READ, Scope.EVENTS_READ})
 _OPERATOR = _VIEWER | {Scope.BILLS_WRITE, Scope.BILLS_CLOSE, Scope.ITEMS_WRITE, Scope.CUSTOMERS_WRITE}
 

@@ -96,6 +96,7 @@ class ApiKeyRow(Base):
 
     `scopes` are what it opens. `role` is what the version before reads, and writes without scopes: a role that has
     exactly these, or null. `customer_ids`: what it is bound to; null is every customer, and no list is empty.
+    `test`: it opens test mode alone.
     """
 
     __tablename__ = "api_keys"
@@ -116,3 +117,4 @@ class ApiKeyRow(Base):
     last_used_at: Mapped[datetime | None] = mapped_column(Instant)
     scopes: Mapped[list[str] | None] = mapped_column(ARRAY(Text))
     customer_ids: Mapped[list[UUID] | None] = mapped_column(ARRAY(Uuid))
+    test: Mapped[bool] = mapped_column(server_default=false())

@@ -50,7 +50,9 @@ def issue_api_key() -> ResponseReturnValue:
     form, ticked = Form.submitted(), request.form.getlist("scopes")
     try:
         name, opened, bound = _name(form), scopes.parse(ticked), _customers(form)
-        issued = api_keys.issue(system().engine, origin(form.key), name=name, scopes=opened, customers=bound)
+        test = form["kind"] == "test"
+        by = origin(form.key)
+        issued = api_keys.issue(system().engine, by, name=name, scopes=opened, customers=bound, test=test)
     except REFUSALS as refusal:
         return _new_key_page(form.refused(refusal), ticked=ticked)
     if issued.token:

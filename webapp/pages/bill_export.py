@@ -37,7 +37,7 @@ def export_bills() -> Response:
     return streamed(
         lambda: _lines(found, queries.every_bill(found, wanted), reporting),
         mimetype=csv_text.MIMETYPE,
-        file_name=f"bills-{day.isoformat()}.csv",
+        file_name=f"{'test-' if found.is_test else ''}bills-{day.isoformat()}.csv",
     )
 
 

@@ -48,7 +48,7 @@ def close_bill(bill_id: str) -> ResponseReturnValue:
 
 def _outcome(bill: Bill) -> str:
     if bill.is_closed:
-        return f"Bill No. {bill.number} is closed; its rates are frozen."
+        return f"Bill No. {bill.printed_number} is closed; its rates are frozen."
     return "The bill takes no more lines and is closing. It finishes by itself."
 
 

@@ -60,7 +60,8 @@ def _when(at: datetime, year: bool = True) -> str:
 
 
 def status(bill: Bill) -> Markup:
-    return Markup(f'<span class="status {bill.status}">{bill.status.capitalize()}</span>')  # noqa: S704
+    test = ' <span class="status warn">Test</span>' if bill.test else ""
+    return Markup(f'<span class="status {bill.status}">{bill.status.capitalize()}</span>{test}')  # noqa: S704
 
 
 def why_line(item: LineItem, bill: Bill) -> Markup:

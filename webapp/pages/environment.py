@@ -13,6 +13,7 @@ from webapp.assets import asset_integrity, asset_url, font_name
 from webapp.attention import Attention
 from webapp.identity.caller import current_caller
 from webapp.identity.roles import Role
+from webapp.modes import other_mode, shows_test_mode
 from webapp.pages import elements
 from webapp.pages.addresses import address
 from webapp.pages.element_ids import element_id
@@ -56,6 +57,8 @@ def sections() -> list[Section]:
     """The console's parts, in the order of the rail, with what is to be counted of them as of a moment ago."""
     if not is_allowed("pages.home"):
         return []
+    if shows_test_mode():
+        return _of_test_mode()
     attention = _attention()
     open_bills, concerns = (attention.open_bills, attention.count) if attention else (0, 0)
     return [
@@ -65,6 +68,17 @@ def sections() -> list[Section]:
         Section(address("pages.show_rates"), "rates", "Rates"),
         Section(address("pages.show_attention"), "attention", "Needs attention", concerns, is_warning=True),
         Section(address("pages.show_settings"), "settings", "Settings"),
+    ]
+
+
+def _of_test_mode() -> list[Section]:
+    """Nobody's attention is asked for what is tried out; what is the same in both modes is where it always is."""
+    webhooks = [Section(address("pages.list_webhooks"), "settings", "Webhooks")]
+    return [
+        Section(address("pages.home"), "", "Overview"),
+        Section(address("pages.list_bills"), "bills", "Bills"),
+        Section(address("pages.list_customers"), "customers", "Customers"),
+        *(webhooks if is_allowed("pages.list_webhooks") else []),
     ]
 
 
@@ -85,6 +99,8 @@ def _caller() -> dict[str, Any]:
     return {
         "caller": caller,
         "sections": sections,
+        "shows_test_mode": shows_test_mode,
+        "other_mode": other_mode,
         "shortcuts": shortcuts,
         "may_operate": caller is not None and caller.may(Role.OPERATOR),
         "may_administer": caller is not None and caller.may(Role.ADMIN),

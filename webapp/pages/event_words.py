@@ -7,8 +7,10 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
+from billing.bill import TEST_NUMBER
 from billing.ledger.events import Event
 from webapp.formatting import figure, instant
+from webapp.modes import in_test_mode
 
 Data = Mapping[str, Any]
 
@@ -41,7 +43,7 @@ def _moved(data: Data) -> str:
 
 def _closed(data: Data) -> str:
     how = {"manual": "by hand", "period_end": "at the end of its period"}.get(data.get("close_reason", ""), "")
-    return f"No. {data['number']}, {how}"
+    return f"No. {TEST_NUMBER if in_test_mode() else ''}{data['number']}, {how}"
 
 
 def _currencies(data: Data) -> str:
@@ -73,6 +75,7 @@ _WORDS: dict[str, tuple[str, Callable[[Data], str]]] = {
     "line_items.added": ("Added", _totals),
     "line_item.reversed": ("Reversed", _totals),
     "bill.period_changed": ("Period changed", _moved),
+    "bill.clock_advanced": ("Clock advanced", lambda data: f"to {_instant(data['now'])}"),
     "bill.close_requested": ("Closing requested", _nothing),
     "bill.closed": ("Closed", _closed),
     "seller.changed": ("Changed", lambda data: ", ".join(data.get("fields", ())).replace("_", " ")),

@@ -61,7 +61,13 @@ class KeptForm:
             return None
         referrer = request.referrer or ""
         came_from = local_path(referrer.removeprefix(request.host_url.rstrip("/")))
-        kept = cls(request.full_path.rstrip("?"), fields, came_from, sessions.last_user(system().engine), files)
+        kept = cls(
+            request.script_root + request.full_path.rstrip("?"),
+            fields,
+            came_from,
+            sessions.last_user(system().engine),
+            files,
+        )
         return kept if len(kept.text) <= LONGEST else None
 
     @classmethod

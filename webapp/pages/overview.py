@@ -107,7 +107,7 @@ def _shown(system: System, arguments: Mapping[str, str]) -> ShownOverview:
         accrual=bar_chart([(_day(day), read.accrual.get(day, Decimal(0))) for day in _days(read.now.date())]),
         accrual_sum=money.exact_sum(read.accrual.values()),
         states=_states(read.states),
-        closing_soon=[ClosingSoon(bill, duration(bill.period.end - read.now)) for bill in read.closing_soon],
+        closing_soon=[ClosingSoon(bill, duration(bill.due_at - read.now)) for bill in read.closing_soon],
         concerns=system.attention.renewed().concerns,
     )
 

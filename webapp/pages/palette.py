@@ -82,7 +82,7 @@ def palette() -> ResponseReturnValue:
 
 
 def _bill(bill: Bill) -> Option:
-    number = f"No. {bill.number} · " if bill.number else ""
+    number = f"No. {bill.printed_number} · " if bill.number else ""
     customer = bill.customer.name or bill.customer.external_id
     address = url_for("pages.show_bill", bill_id=bill.id)
     return Option(address, f"{number}{customer}", period_title(bill.period), bill.status)

@@ -118,7 +118,7 @@ def shown_bill(system: System, bill: Bill, currency: str | None, *, links: int |
     """`links`, if that is known. Raises UnsupportedCurrency for one that is neither offered nor on the bill."""
     totals = shown_totals(system, bill, currency)
     links = timeline.links_count(system.engine, bill.id) if links is None else links
-    return ShownBill(bill, totals, queries.current_rates(system).as_of, links)
+    return ShownBill(bill, totals, bill.by_its_clock(queries.current_rates(system).as_of), links)
 
 
 def shown_totals(system: System, bill: Bill, currency: str | None) -> ShownTotals:

@@ -28,7 +28,7 @@ def sign_in_first() -> ResponseReturnValue:
         if kept is not None:
             form = Form({"email": kept.user or "", "kept": kept.text}, status=401)
             return sign_in_form(form, is_again=True)
-    back = request.full_path.rstrip("?") if request.method == "GET" else None
+    back = request.script_root + request.full_path.rstrip("?") if request.method == "GET" else None
     return redirect(url_for("pages.new_session", next=back if back != "/" else None), 303)
 
 

@@ -243,7 +243,8 @@ def links_of(engine: Engine) -> list[Any]:
 
 def key_of_links(engine: Engine) -> str:
     with engine.connect() as connection:
-        named = text("SELECT pg_get_constraintdef(oid) FROM pg_constraint WHERE conname = 'pk_share_links'")
+        of_links = "conrelid = 'share_links'::regclass AND contype = 'p'"
+        named = text(f"SELECT pg_get_constraintdef(oid) FROM pg_constraint WHERE {of_links}")
         return str(connection.execute(named).scalar_one())
 
 
@@ -329,7 +330,7 @@ def test_one_that_was_broken_off_can_be_repeated(empty: str, before: str, invali
                 " UNION ALL SELECT conname FROM pg_constraint WHERE NOT convalidated"
             )
             assert connection.execute(text(half_done)).all() == []
-            named = "SELECT count(*) FROM pg_class WHERE relname = :name"
+            named = "SELECT count(*) FROM pg_class WHERE relname = :name AND pg_table_is_visible(oid)"
             assert connection.execute(text(named), {"name": invalid}).scalar_one() == left
 
 

@@ -76,7 +76,7 @@ def test_only_declared_fields_go_out():
     data = {"number": 7, "close_reason": "manual", "note": "typed by somebody", "rate_snapshot_id": None}
     event = an_event("bill.closed", data)
 
-    found = projected(event, "acme", "here")
+    found = projected(event, "acme", "here", test=False)
 
     assert found == {
         "id": f"evt_{event.subject_id}_6",
@@ -86,11 +86,12 @@ def test_only_declared_fields_go_out():
         "subject": {"type": "bill", "id": str(event.subject_id), "customer_id": "acme"},
         "data": {"number": 7, "close_reason": "manual", "rate_snapshot_id": None},
         "position": "here",
+        "test": False,
     }
 
 
 def test_a_customer_goes_by_the_name_the_caller_has_for_it():
-    assert projected(an_event("customer.created", {}, "customer"), "acme", "")["subject"] == {
+    assert projected(an_event("customer.created", {}, "customer"), "acme", "", test=False)["subject"] == {
         "type": "customer",
         "id": "acme",
     }
@@ -98,7 +99,7 @@ def test_a_customer_goes_by_the_name_the_caller_has_for_it():
 
 def test_a_private_event_has_no_projection():
     with pytest.raises(KeyError):
-        projected(an_event("user.created", {}, "user"), None, "")
+        projected(an_event("user.created", {}, "user"), None, "", test=False)
 
 
 def an_event(type_: str, data: dict[str, object], subject_type: str = "bill", id_: UUID | None = None) -> Event:

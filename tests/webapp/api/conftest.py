@@ -31,6 +31,12 @@ def admin(client: FlaskClient, engine: Engine) -> Api:
 
 
 @pytest.fixture
+def tester(client: FlaskClient, engine: Engine) -> Api:
+    """Of the operator's account, with a key of test mode."""
+    return Api(client, api_keys.create(engine, name="ledger-sync", role=Role.OPERATOR, test=True))
+
+
+@pytest.fixture
 def stranger(client: FlaskClient) -> Api:
     """Somebody without a key."""
     return Api(client)

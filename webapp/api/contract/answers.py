@@ -134,6 +134,7 @@ _BILL_MEMBERS = {
     "customer_id": text("Your own name for the customer."),
     "customer": record({"name": text(), "billing_address": text()}),
     "status": one_of(list(BillStatus), "`closing` and `closed` bills take no changes."),
+    "test": {**BOOLEAN, "description": "Made with a test key: not an invoice, and never one."},
     "period_start": INSTANT,
     "period_end": {**INSTANT, "description": "The first instant that is no more of the period."},
     "workflow_id": text(),
@@ -161,12 +162,16 @@ _BILL_MEMBERS = {
     ),
     "rates": RATES_IN_USE,
 }
+_TEST_MEMBERS = {
+    "clock_ahead_seconds": {**DECIMAL, "description": "Of a test bill: how far its clock was advanced."},
+}
 _CLOSING_MEMBERS = {
+    **_TEST_MEMBERS,
     "close_requested_at": INSTANT,
     "effective_at": {**INSTANT, "description": "The cut-off: nothing was accepted from then on."},
     "closed_at": INSTANT,
     "close_reason": one_of(list(CloseReason)),
-    "number": whole("Without gaps over all closed bills.", lowest=1),
+    "number": whole("Without gaps over all closed bills; test bills have numbers of their own.", lowest=1),
     "seller": record({"name": text(), "address": text(), "tax_id": text()}),
 }
 _ITEMS_MEMBERS = {
@@ -236,6 +241,7 @@ PUBLIC_EVENT = component(
             ),
             "data": _OF_TYPE,
             "position": text("Where the feed goes on after it."),
+            "test": {**BOOLEAN, "description": "Of test mode."},
         },
         description="A change, without who made it and what anybody typed.",
     ),

@@ -141,6 +141,9 @@ EXPECTED_VERSION = Field(
     whole("The version you have seen: with another one nothing is changed.", lowest=1, maximum=HIGHEST),
     refusals=(VersionConflict,),
 )
+CLOCK_NOW = Field(
+    "now", {**INSTANT, "description": "What time it is to be for the bill."}, required=True, example=month_end
+)
 DESCRIPTION = Field(
     "description", text(minLength=1, maxLength=LONGEST_DESCRIPTION), required=True, example="Card payments"
 )

@@ -157,7 +157,7 @@ def _event() -> Event:
 
 def _public_event() -> Mapping[str, Any]:
     event = _event()
-    return public_events.projected(event, _bill().customer.external_id, feed.written(0, event.position))
+    return public_events.projected(event, _bill().customer.external_id, feed.written(0, event.position), test=False)
 
 
 def _import() -> Import:

@@ -1,0 +1,50 @@
+"""Test mode: the ledger's tables once more, in a schema of their own, and API keys that lead there.
+
+No table that is there is read or rewritten. It stands after whatever else changes those tables: what it finds is what
+it makes again.
+"""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from alembic import op
+
+from migrations.mirror import FUNCTIONS, SCHEMA, TABLES, mirror, mirror_functions
+
+revision = "0017"
+down_revision = "0016"
+branch_labels = None
+depends_on = None
+
+CLOCK = f"""
+CREATE FUNCTION {SCHEMA}.billing_now() RETURNS timestamptz
+LANGUAGE sql VOLATILE PARALLEL SAFE AS $$
+    SELECT public.billing_now()
+        + coalesce(nullif(current_setting('pave.bill_clock_ahead', true), '')::interval, interval '0')
+$$
+"""
+
+
+def upgrade() -> None:
+    op.add_column("api_keys", sa.Column("test", sa.Boolean(), server_default=sa.false(), nullable=False))
+    op.execute(f"CREATE SCHEMA {SCHEMA}")
+    mirror(TABLES)
+    # How far a bill's clock is ahead of everybody's. The rows of live bills have none.
+    op.execute(
+        f"ALTER TABLE {SCHEMA}.bills ADD COLUMN clock_ahead interval NOT NULL DEFAULT '0'"
+        " CONSTRAINT ck_bills_clock_forward CHECK (clock_ahead >= interval '0')"
+    )
+    op.execute(f"CREATE INDEX ix_bills_due_by_clock ON {SCHEMA}.bills (id) WHERE status = 'open' AND clock_ahead > '0'")
+    op.execute(CLOCK)
+    mirror_functions(FUNCTIONS)
+    op.execute("INSERT INTO test.counters (name, last_value) VALUES ('bill_number', 0)")
+    op.execute("INSERT INTO test.rollup_position (id, xid, seq) VALUES (1, '0', 0)")
+
+
+def downgrade() -> None:
+    """What was made in test mode is lost; its keys open nothing any more."""
+    op.execute(f"DROP SCHEMA {SCHEMA} CASCADE")
+    op.execute(
+        "UPDATE api_keys SET revoked_at = coalesce(revoked_at, clock_timestamp()), customer_ids = NULL WHERE test"
+    )
+    op.drop_column("api_keys", "test")
