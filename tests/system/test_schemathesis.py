@@ -24,7 +24,9 @@ def test_nothing_fails_every_answer_is_what_the_document_says_and_no_refusal_tak
 
     found = fuzz(stack.url, key, tmp_path, seed=SEED, examples=EXAMPLES)
 
-    print(found.output[-3_000:])
+    print(
+        f"{found.output[-600:]}\n{found.calls} calls, {len(found.links)} links, slowest {found.slowest_refusal_s:.3f} s"
+    )
     assert found.is_good, found.output[-25_000:]
     assert found.failures == 0
     assert found.calls > 2_000

@@ -158,10 +158,12 @@ def _by_wapiti(result: Result, site: Site, directory: Path, each_s: int) -> None
     document = f"{site.url}{API}/openapi.json"
     long = (f"/bills/{site.names[name]}*" for name in ("thousand", "vast"))
     excluded = [f"{site.url}{path}" for path in (*EXCLUDED, *long)]
+    link = site.names["accruing_share"].removeprefix("/b")
+    shared = [link, f"{link}?currency=JPY", f"{link}/lines.csv", f"{link}/bill.pdf", f"{link}/changes?version=1"]
     parts = (
         Part("console", f"{site.url}/", pages, headers={"Cookie": headers["Cookie"]}, excluded=excluded, least=60),
         Part("not signed in", f"{site.url}/", ["/session/new"], excluded=excluded[-2:], least=3, crawled_for_s=30),
-        Part("customer's page", f"{site.url}/b/", [site.names["accruing_share"][2:]], least=3, crawled_for_s=30),
+        Part("customer's page", f"{site.url}/b/", shared, least=4, crawled_for_s=30),
         Part(
             "API", f"{site.url}{API}/", headers={"Authorization": f"Bearer {site.admin_key}"}, document=document,
             crawled_for_s=30,
