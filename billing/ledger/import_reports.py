@@ -8,15 +8,18 @@ from decimal import Decimal
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import Engine, text
+from sqlalchemy import Engine, select, text
 
 from billing.errors import NotFound
+from billing.ledger import imports
 from billing.ledger.database import Questions, in_one_snapshot, snapshot
 from billing.ledger.exports import AT_ONCE, WITHIN_S, Batches
 from billing.ledger.imports import Import
 from billing.ledger.rows import Row
+from billing.ledger.tables.imports import ImportRow
 
 SHOWN_ROWS: Final = 20
+_IMPORTS = ImportRow.__table__
 OUTCOMES = ("added", "replayed", "rejected", "pending", "skipped")
 
 
@@ -102,6 +105,20 @@ def preview(engine: Engine, import_id: UUID) -> Preview:
             [(row.currency, row.total) for row in connection.execute(_SUMS, asked)],
             connection.execute(_ANONYMOUS, asked).scalar_one(),
         )
+
+
+def twin(engine: Engine, one: Import) -> Import | None:
+    """The newest earlier import of a file of the same content into the same bill, if it added anything."""
+    query = (
+        select(_IMPORTS)
+        .where(ImportRow.bill_id == one.bill_id, ImportRow.digest == one.digest, ImportRow.id != one.id)
+        .where(ImportRow.state != "draft", (ImportRow.added > 0) | ImportRow.state.in_(imports.UNFINISHED))
+        .order_by(_IMPORTS.c.id.desc())
+        .limit(1)
+    )
+    with snapshot(engine) as connection:
+        row = connection.execute(query).one_or_none()
+    return None if row is None else imports.import_of(row)
 
 
 def rejected(engine: Engine, import_id: UUID) -> Sequence[StagedRow]:

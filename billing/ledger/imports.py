@@ -22,7 +22,6 @@ from billing.origin import Actor, ActorKind, Origin, fingerprint
 MOST_ROWS = 100_000
 LONGEST_FILE = 64 * 1024 * 1024
 FORMATS = ("csv", "ndjson")
-STATES = ("draft", "waiting", "running", "done", "cancelled")
 UNFINISHED = ("waiting", "running")
 # Of one account, those that wait for each other included.
 MOST_UNFINISHED = 20
@@ -272,20 +271,6 @@ def of_bill(engine: Engine, bill_id: UUID, *, limit: int) -> Sequence[Import]:
     query = select(_IMPORTS).where(ImportRow.bill_id == bill_id, ImportRow.state != "draft")
     with snapshot(engine) as connection:
         return [import_of(row) for row in connection.execute(query.order_by(_IMPORTS.c.id.desc()).limit(limit))]
-
-
-def twin(engine: Engine, one: Import) -> Import | None:
-    """The newest earlier import of a file of the same content into the same bill, if it added anything."""
-    query = (
-        select(_IMPORTS)
-        .where(ImportRow.bill_id == one.bill_id, ImportRow.digest == one.digest, ImportRow.id != one.id)
-        .where(ImportRow.state != "draft", (ImportRow.added > 0) | ImportRow.state.in_(UNFINISHED))
-        .order_by(_IMPORTS.c.id.desc())
-        .limit(1)
-    )
-    with snapshot(engine) as connection:
-        row = connection.execute(query).one_or_none()
-    return None if row is None else import_of(row)
 
 
 def unfinished(engine: Engine) -> Sequence[UUID]:

@@ -10,10 +10,11 @@ from uuid import uuid4
 
 import requests
 
+from embedded.postgres import Postgres
 from embedded.temporal import Temporal
 from tests.support.imports import NDJSON, ndjson, row
 from tests.support.integrator import Integrator
-from tests.support.stack import Stack, without_temporal
+from tests.support.stack import Stack, without_postgres, without_temporal
 from tests.system.conftest import AssertAgree
 
 
@@ -69,6 +70,20 @@ def test_a_worker_killed_in_the_midst_of_an_import(
     done = when_done(integrator, one["id"])
     assert (done["added"], done["rejected"]) == (6_500, 0)
     assert_whole(integrator, one["id"], bill_id, 6_500)
+    agree(bill_id)
+
+
+def test_postgresql_restarted_in_the_midst_of_an_import(
+    stack: Stack, postgres: Postgres, integrator: Integrator, agree: AssertAgree
+) -> None:
+    bill_id = integrator.opened()
+    one = sent(integrator, ndjson([row()] * 20_000), bill_id, uuid4().hex)
+    while not integrator.get(f"/imports/{one['id']}").json()["data"]["added"]:
+        time.sleep(0.05)
+    with without_postgres(postgres, stack):
+        pass
+    assert when_done(integrator, one["id"])["added"] == 20_000
+    assert_whole(integrator, one["id"], bill_id, 20_000)
     agree(bill_id)
 
 

@@ -100,7 +100,7 @@ def show_import(bill_id: str, import_id: str) -> ResponseReturnValue:
         "imports/preview.html",
         watched=watched,
         preview=import_reports.preview(engine, watched.one.id),
-        twin=imports.twin(engine, watched.one),
+        twin=import_reports.twin(engine, watched.one),
         form=Form(),
     )
 
