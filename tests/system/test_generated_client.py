@@ -107,12 +107,12 @@ def test_the_whole_life_of_a_bill(api: Generated):
         models.LineItemRow(description="a", quantity="3", unit_price="1.005", currency="USD", key="row-1"),
         models.LineItemRow(description="b", quantity="0", unit_price="1", currency="USD"),
     ]
-    batch = api.call("batches", "add_batch", bill.id, body=models.AddBatchBody(line_items=rows))
+    batch = api.call("line_items", "add_batch", bill.id, body=models.AddBatchBody(line_items=rows))
     assert [outcome.outcome for outcome in batch.outcomes] == ["added", "rejected"]
     assert batch.outcomes[1].error.details.field == "quantity"
 
     reason = models.ReverseLineItemBody(reason="billed twice")
-    reversed_ = api.call("reversals", "reverse_line_item", bill.id, outcome.line_item_id, body=reason)
+    reversed_ = api.call("line_items", "reverse_line_item", bill.id, outcome.line_item_id, body=reason)
     assert (reversed_.line_item.reverses, reversed_.line_item.total) == (outcome.line_item_id, "-3.6")
 
     moved = models.ChangePeriodBody(period_end=now + timedelta(days=40), expected_version=reversed_.data.version)
@@ -135,11 +135,11 @@ def test_the_whole_life_of_a_bill(api: Generated):
     types = [event.type_ for event in api.call("events", "list_events", bill.id).data]
     assert (types[0], types[-1]) == ("bill.created", "bill.closed")
 
-    explained = api.call("explanations", "explain_bill", bill.id).data
+    explained = api.call("bills", "explain_bill", bill.id).data
     assert (explained.subtotals["USD"].payable, len(explained.line_items)) == ("3.02", 4)
     lines = api.call("exports", "export_line_items", bill_id=bill.id).splitlines()
     assert [line.partition(",")[0] for line in lines[1:]] == [str(bill.id)] * 4
-    fed = api.call("feed", "list_all_events", type_="bill.closed", limit=100)
+    fed = api.call("events", "list_all_events", type_="bill.closed", limit=100)
     assert str(bill.id) in {event.subject.id for event in fed.data}
 
 

@@ -61,6 +61,12 @@ class TestWhatItHolds:
 
         assert len(set(names)) == len(names)
 
+    def test_every_call_is_in_a_section_and_bills_come_first(self, app: Flask):
+        sections = [tag["name"] for tag in the_document(app)["tags"]]
+
+        assert sections[0] == "Bills"
+        assert {tag for declared in operations(app) for tag in declared["tags"]} == set(sections)
+
     def test_every_part_of_an_address_is_a_parameter(self, app: Flask):
         for path, told in the_document(app)["paths"].items():
             for declared in told.values():
