@@ -36,12 +36,17 @@ _DROP_ROWS = text(
         WHERE i.rows_dropped_at IS NULL AND {_OUTDATED} LIMIT :limit)
     """  # noqa: S608  constants
 )
+# Another worker may drop the same rows just now: then few were found here, and many are left.
+_NO_ROWS = "NOT EXISTS (SELECT FROM import_rows r WHERE r.import_id = imports.id)"
 _DROP_DRAFTS = text(
-    "DELETE FROM imports WHERE state = 'draft' AND created_at < billing_now() - CAST(:drafts AS interval)"
+    f"""
+    DELETE FROM imports
+    WHERE state = 'draft' AND created_at < billing_now() - CAST(:drafts AS interval) AND {_NO_ROWS}
+    """  # noqa: S608  constants
 )
 _NOTE_DROPPED = text(
-    """
+    f"""
     UPDATE imports SET rows_dropped_at = billing_now()
-    WHERE rows_dropped_at IS NULL AND finished_at < billing_now() - CAST(:kept AS interval)
-    """
+    WHERE rows_dropped_at IS NULL AND finished_at < billing_now() - CAST(:kept AS interval) AND {_NO_ROWS}
+    """  # noqa: S608  constants
 )

@@ -53,7 +53,7 @@ def take_some(engine: Engine, import_id: UUID, offered: Collection[str]) -> Step
             # One row keeps all of them from being stored: fewer at a time, until it stands alone.
             if at_most == 1:
                 return _take(engine, import_id, offered, 1, refusal=RowNotStored())
-            at_most //= 10
+            at_most = max(1, at_most // 10)
 
 
 def _take(
@@ -107,7 +107,7 @@ def _refused_as_a_whole(connection: Connection, one: Row, bill_id: UUID) -> Bill
     return BillNotFound() if customer is None or is_others else None
 
 
-_REVOKED = text("SELECT revoked_at IS NOT NULL FROM api_keys WHERE id::text = :id")
+_REVOKED = text("SELECT revoked_at IS NOT NULL FROM api_keys WHERE id = CAST(:id AS uuid)")
 _CUSTOMER = text("SELECT customer_id FROM bills WHERE id = :id")
 
 

@@ -106,7 +106,8 @@ def create(
 ) -> tuple[Import, bool]:
     """Stores all of it, and whether a repeat found the import that was made first. Rows on bills of others than
     `customers` will be refused. Raises IdempotencyKeyReused, TooManyImports."""
-    print_ = fingerprint(staged.digest.hex(), staged.format, str(bill_id) if bill_id else None)
+    bound_to = None if customers is None else ",".join(sorted(map(str, customers)))
+    print_ = fingerprint(staged.digest.hex(), staged.format, str(bill_id) if bill_id else None, bound_to)
     with transaction(engine) as connection:
         idempotency.wait_for_twin(connection, origin, _OPERATION)
         known = idempotency.recall(connection, origin, _OPERATION, print_)
@@ -200,11 +201,11 @@ def start(engine: Engine, origin: Origin, bill_id: UUID, import_id: UUID) -> Imp
 def cancel(engine: Engine, origin: Origin, import_id: UUID) -> Import:
     """Rows without an outcome are left out; what was added stays. One that is over stays as it is.
 
-    Raises ImportNotFound.
+    Raises ImportNotFound, for a draft too.
     """
     with transaction(engine) as connection:
         row = locked(connection, import_id)
-        if row is None:
+        if row is None or row.state == "draft":  # nobody heard of that one
             raise ImportNotFound
         return import_of(row) if row.finished_at is not None else finish(connection, origin, row, "cancelled")
 
@@ -217,9 +218,8 @@ def finish(connection: Connection, origin: Origin, row: Row, state: str) -> Impo
         .values(state=state, finished_at=instant, version=row.version + 1)
         .returning(_IMPORTS)
     ).one()
-    if row.state != "draft":  # nobody heard of that one
-        data = {name: getattr(written, name) for name in ("state", "added", "replayed", "rejected")}
-        events.append(connection, origin, "import.finished", ("import", row.id), written.version, instant, data)
+    data = {name: getattr(written, name) for name in ("state", "added", "replayed", "rejected")}
+    events.append(connection, origin, "import.finished", ("import", row.id), written.version, instant, data)
     return import_of(written)
 
 

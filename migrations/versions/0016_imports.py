@@ -57,6 +57,9 @@ def upgrade() -> None:
         sa.CheckConstraint("length(digest) = 32", name=op.f("ck_imports_digest_length")),
         sa.CheckConstraint("added + replayed + rejected <= rows", name=op.f("ck_imports_no_more_than_rows")),
         sa.CheckConstraint(
+            "state <> 'done' OR added + replayed + rejected = rows", name=op.f("ck_imports_done_with_all_rows")
+        ),
+        sa.CheckConstraint(
             "(state IN ('done', 'cancelled')) = (finished_at IS NOT NULL)", name=op.f("ck_imports_finished_in_the_end")
         ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_imports")),

@@ -196,7 +196,7 @@ def _share(engine: Engine, bill: Bill, secret_key: str) -> str:
 
 
 def _integrator() -> Origin:
-    return Origin(Actor(ActorKind.API_KEY, "key", "ledger-sync"), BILLING_ACCOUNT, "request")
+    return Origin(Actor(ActorKind.API_KEY, str(UUID(int=1)), "ledger-sync"), BILLING_ACCOUNT, "request")
 
 
 def _customer(engine: Engine, external_id: str, name: str) -> str:

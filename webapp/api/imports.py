@@ -176,11 +176,10 @@ def _ndjson(batches: Batches[ReportedRow]) -> Chunks:
 
 def _bill_id(system: System, value: str) -> UUID:
     """Raises BillNotFound for one that this caller may not know of."""
-    bill_id, customers = bill_id_in(value), bound_customers()
-    if customers is not None and queries.bill(system, bill_id).customer.id not in customers:
+    customers, bill = bound_customers(), queries.bill(system, bill_id_in(value))
+    if customers is not None and bill.customer.id not in customers:
         raise BillNotFound
-    queries.bill(system, bill_id)
-    return bill_id
+    return bill.id
 
 
 def _format() -> str:

@@ -5,6 +5,7 @@ What a row of a batch may be, a row of a file may be, and nothing else: both are
 
 from __future__ import annotations
 
+import codecs
 import csv
 import io
 from collections.abc import Collection, Iterator, Sequence
@@ -92,6 +93,8 @@ def _ndjson(content: BinaryIO) -> Iterator[_Read]:
                 raw = content.readline(LONGEST_BODY)
             yield line, "", InvalidArgument(f"a row cannot be longer than {LONGEST_BODY} bytes")
             continue
+        if line == 1:
+            raw = raw.removeprefix(codecs.BOM_UTF8)
         try:
             text = raw.decode("utf-8").strip(" \t\r\n")
         except UnicodeDecodeError:
@@ -112,35 +115,55 @@ def _value(text: str) -> Any:
 def _csv(content: BinaryIO) -> Iterator[_Read]:
     lines = _Lines(content)
     try:
-        heading = next((line for line in lines if line.strip()), "")
-        # Names of columns have neither in them.
-        delimiter = max(",;", key=heading.count)
+        delimiter = _delimiter(lines)
         content.seek(0)
         lines = _Lines(content)
-        reader = csv.reader(lines, delimiter=delimiter, strict=True)
-        columns = _columns(next((cells for cells in reader if any(cells)), []))
-        begins = lines.count + 1
-        for cells in reader:
-            if any(cells):
-                yield begins, delimiter.join(cells), _named(cells, columns)
-            begins = lines.count + 1
+        rows = _cells(lines, delimiter)
+        columns = _columns(next((cells for _, cells in rows if any(cells)), []))
+        for begins, cells in rows:
+            yield begins, delimiter.join(cells), _named(cells, columns)
     except UnicodeDecodeError:
         raise NOT_UTF8 from None
     except csv.Error as error:
         raise MalformedRequest(f"line {lines.count} is not CSV: {error}") from None
 
 
+def _delimiter(lines: _Lines) -> str:
+    """The commoner one in the heading: names of columns have neither in them."""
+    for line in lines:
+        if line.strip():
+            return max(",;", key=line.count)
+        lines.begin_row()
+    return ","
+
+
+def _cells(lines: _Lines, delimiter: str) -> Iterator[tuple[int, list[str]]]:
+    """Of each row, with the line on which it begins; an empty line is none."""
+    begins = 1
+    for cells in csv.reader(lines, delimiter=delimiter, strict=True):
+        if cells:
+            yield begins, cells
+        begins = lines.count + 1
+        lines.begin_row()
+
+
 class _Lines:
-    """Of text, counted; none is longer than a row may be."""
+    """Of text, counted. No row may be longer than one line may be, however many it has: a quoted cell goes on over
+    their ends."""
 
     def __init__(self, content: BinaryIO) -> None:
         self._text = io.TextIOWrapper(io.BufferedReader(_Kept(content)), encoding="utf-8-sig", newline="")
         self.count = 0
+        self._length = 0
+
+    def begin_row(self) -> None:
+        self._length = 0
 
     def __iter__(self) -> Iterator[str]:
         while line := self._text.readline(LONGEST_BODY + 1):
             self.count += 1
-            if len(line) > LONGEST_BODY:
+            self._length += len(line)
+            if self._length > LONGEST_BODY:
                 raise csv.Error("it is too long")
             yield line
 

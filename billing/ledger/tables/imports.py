@@ -41,6 +41,7 @@ class ImportRow(Base):
         CheckConstraint("actor_kind IN ('user', 'api_key', 'workflow', 'system')", name="actor_kind_known"),
         CheckConstraint("length(digest) = 32", name="digest_length"),
         CheckConstraint("added + replayed + rejected <= rows", name="no_more_than_rows"),
+        CheckConstraint("state <> 'done' OR added + replayed + rejected = rows", name="done_with_all_rows"),
         CheckConstraint("(state IN ('done', 'cancelled')) = (finished_at IS NOT NULL)", name="finished_in_the_end"),
         Index("ix_imports_account_id_id", "account_id", "id"),
         Index("ix_imports_bill_id_id", "bill_id", "id"),

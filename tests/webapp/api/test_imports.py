@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import io
+import socket
+import threading
+import time
 from collections.abc import Iterator
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
+from flask import Flask
 from flask.testing import FlaskClient
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sqlalchemy import Engine, text
+from sqlalchemy import Engine, exc, text
 
 from billing.ledger import import_retention, imports
+from billing.origin import Origin
 from tests.support.api import HUNG, Api
-from tests.support.imports import CSV, carried_out, csv_of, imported, ndjson, report_of, row, sent
+from tests.support.connected import answered
+from tests.support.imports import CSV, carried_out, csv_of, imported, ndjson, report_of, row, sent, stored
 from tests.support.ledger import OFFERED
 from webapp.identity import api_keys
 from webapp.identity.roles import Role
@@ -126,6 +132,37 @@ def test_a_file_that_cannot_be_right_is_refused_whole(
     assert count(engine) == before
 
 
+LONG = b'"' + b"a\n" * 40_000 + b'"'
+HEADING = b"description,quantity,unit_price,currency\r\n"
+
+
+@pytest.mark.parametrize("content", [HEADING + LONG + b",1,1,GEL\r\n", LONG + b"," + HEADING])
+def test_a_row_that_goes_on_over_many_lines_is_no_longer_than_one_of_one_line(api: Api, content: bytes):
+    answer = sent(api, content, api.opened(), media=CSV)
+    assert (answer.status_code, answer.json["details"]["reason"]) == (400, "malformed_request")
+    assert "too long" in answer.json["message"]
+
+
+def test_many_short_rows_may_be_longer_than_one(api: Api):
+    content = b"\r\n" * 70_000 + HEADING + b"a,1,1,GEL\r\n" * 2 + b"\r\n" * 70_000 + b"a,1,1,GEL\r\n" * 7_000
+    assert sent(api, content, api.opened(), media=CSV).json["data"]["rows"] == 7_002
+
+
+def test_a_byte_order_mark_costs_no_row(api: Api, engine: Engine):
+    done = imported(api, engine, b"\xef\xbb\xbf" + ndjson([row(), row()]), api.opened())
+    assert [one["outcome"] for one in done["report"]] == ["added", "added"]
+    # Anywhere else it is none.
+    done = imported(api, engine, ndjson([row()]) + b"\xef\xbb\xbf" + ndjson([row()]), api.opened())
+    assert [one["outcome"] for one in done["report"]] == ["added", "rejected"]
+
+
+def test_a_row_of_empty_cells_is_in_the_report(api: Api, engine: Engine):
+    content = HEADING + b"a,1,1,GEL\r\n,,,\r\n\r\na,1,1,GEL\r\n"
+    done = imported(api, engine, content, api.opened(), media=CSV)
+    told = [(one["line"], one["outcome"]) for one in done["report"]]
+    assert told == [(2, "added"), (3, "rejected"), (5, "added")]
+
+
 def test_rows_are_read_as_strictly_as_bodies(api: Api, engine: Engine):
     lines = [
         b'{"description": "a", "quantity": 1, "quantity": 2, "unit_price": 1, "currency": "GEL"}',
@@ -168,6 +205,65 @@ def test_a_longer_file_is_refused_by_its_length_and_at_the_limit(api: Api, monke
         environ_overrides={"wsgi.input_terminated": True},
     )
     assert (chunked.status_code, chunked.json["details"]["reason"]) == (413, "body_too_large")
+
+
+class TestOverAConnection:
+    """Of the server's own reading, which takes an end for the end."""
+
+    def sent(self, app: Flask, api: Api, send, **headers: str):
+        given = {"Host": "localhost", **api.credentials, "Content-Type": "application/x-ndjson"}
+        given |= {name.replace("_", "-"): value for name, value in headers.items()}
+        return answered(app, f"/api/v1/imports?bill_id={api.opened()}", given, send)
+
+    def test_a_whole_file_is_taken_in(self, app: Flask, api: Api):
+        content = ndjson([row()] * 3)
+        answer = self.sent(app, api, lambda to: to.sendall(content), Content_Length=str(len(content)))
+        assert (answer.status_code, answer.json["data"]["rows"]) == (202, 3)
+
+    @pytest.mark.parametrize("chunked", [False, True])
+    def test_one_that_is_cut_off_is_refused_whole(self, app: Flask, api: Api, engine: Engine, chunked: bool):
+        """Even at the end of a row."""
+        part, before = ndjson([row()] * 3), count(engine)
+
+        def send(to: socket.socket) -> None:
+            to.sendall(b"%x\r\n%s\r\n" % (len(part), part) if chunked else part)
+            to.shutdown(socket.SHUT_WR)
+
+        framing = {"Transfer_Encoding": "chunked"} if chunked else {"Content_Length": str(2 * len(part))}
+        answer = self.sent(app, api, send, **framing)
+        assert (answer.status_code, answer.json["details"]["reason"]) == (400, "malformed_request")
+        assert count(engine) == before
+
+    def test_one_that_comes_byte_by_byte_is_given_up_in_time(
+        self, app: Flask, api: Api, engine: Engine, monkeypatch: pytest.MonkeyPatch
+    ):
+        """Each of them well within the time for a piece."""
+        monkeypatch.setattr(files, "WITHIN_S", 0.3)
+        before, over = count(engine), threading.Event()
+
+        def send(to: socket.socket) -> None:
+            for byte in ndjson([row()] * 3):
+                if over.wait(0.02):
+                    return
+                to.sendall(bytes([byte]))
+
+        began_s = time.monotonic()
+        answer = self.sent(app, api, send, Content_Length=str(len(ndjson([row()] * 3))))
+        over.set()
+        assert answer.status_code == 400
+        assert "did not come within" in answer.json["message"]
+        assert time.monotonic() - began_s < 3
+        assert count(engine) == before
+
+    def test_the_connection_is_as_before_once_the_file_came(
+        self, app: Flask, api: Api, monkeypatch: pytest.MonkeyPatch
+    ):
+        monkeypatch.setattr(files, "WITHIN_S", 0.5)
+        content, cut = ndjson([row()]), []
+        monkeypatch.setattr(files, "_read_no_more", cut.append)
+        assert self.sent(app, api, lambda to: to.sendall(content), Content_Length=str(len(content))).status_code == 202
+        time.sleep(0.6)
+        assert cut == []
 
 
 @pytest.mark.parametrize("media", ["application/json", "text/plain", "text/csv; charset=latin-1"])
@@ -270,6 +366,16 @@ def test_a_bound_key_imports_onto_its_customers_bills_alone(api: Api, client: Fl
     assert free.get(f"/imports/{done['id']}").status_code == 200
 
 
+def test_a_bound_key_repeats_no_import_of_a_key_that_is_not(api: Api, client: FlaskClient, engine: Engine):
+    other, key = api.opened("other-one"), uuid4().hex
+    free = Api(client, api_keys.create(engine, name="repeated", role=Role.OPERATOR))
+    bound = Api(client, api_keys.create(engine, name="repeated", role=Role.OPERATOR, customers=["bound-one"]))
+    content = ndjson([row(bill_id=other)])
+    assert sent(free, content, Idempotency_Key=key).status_code == 202
+    answer = sent(bound, content, Idempotency_Key=key)
+    assert (answer.status_code, answer.json["details"]["reason"]) == (409, "idempotency_key_reused")
+
+
 def test_a_key_that_is_revoked_adds_nothing_more(api: Api, client: FlaskClient, engine: Engine):
     bill_id, token = api.opened(), api_keys.create(engine, name="leaked", role=Role.OPERATOR)
     import_id = sent(Api(client, token), ndjson([row()] * 2), bill_id).json["data"]["id"]
@@ -292,7 +398,13 @@ def test_a_currency_that_is_no_longer_offered_is_refused_but_for_repeats(api: Ap
     assert report[2]["reason"] == "unsupported_currency"
 
 
-def test_a_row_that_the_database_refuses_keeps_no_other_from_being_added(api: Api, engine: Engine):
+@pytest.mark.parametrize("at_once", [1_000, 7])
+def test_a_row_that_the_database_refuses_keeps_no_other_from_being_added(
+    api: Api, engine: Engine, at_once: int, monkeypatch: pytest.MonkeyPatch
+):
+    from billing.ledger import importing
+
+    monkeypatch.setattr(importing, "MOST_ITEMS_IN_A_CALL", at_once)
     bill_id = api.opened()
     with engine.begin() as connection:
         connection.execute(text(f"ALTER TABLE line_items ADD {CURSE} NOT VALID"))
@@ -316,6 +428,65 @@ def test_rows_are_dropped_after_a_month_and_what_they_came_to_is_kept(api: Api, 
     answer = api.get(f"/imports/{done['id']}/report")
     assert (answer.status_code, answer.json["details"]["reason"]) == (404, "import_report_expired")
     assert len(report_of(api, waiting.json["data"]["id"])) == 1
+
+
+def test_an_import_is_done_with_all_rows_or_not_at_all(api: Api, engine: Engine):
+    import_id = sent(api, ndjson([row()]), api.opened()).json["data"]["id"]
+    done = text("UPDATE imports SET state = 'done', finished_at = billing_now() WHERE id = :id")
+    with pytest.raises(exc.IntegrityError, match="done_with_all_rows"), engine.begin() as connection:
+        connection.execute(done, {"id": import_id})
+
+
+def test_two_that_drop_rows_at_once_leave_none(api: Api, engine: Engine, monkeypatch: pytest.MonkeyPatch):
+    """Who comes second finds those gone that the first drops, and says of no other that it was."""
+    monkeypatch.setattr(import_retention, "DROPPED_AT_ONCE", 2)
+    import_id = imported(api, engine, ndjson([row()] * 5), api.opened())["id"]
+    backdated = f"UPDATE imports SET finished_at = billing_now() - interval '31 days' WHERE id = '{import_id}'"
+    left = text(f"SELECT count(*) FROM import_rows WHERE import_id = '{import_id}'")
+    with engine.begin() as connection:
+        connection.execute(text(backdated))
+    pruned: list[int] = []
+    second = threading.Thread(target=lambda: pruned.append(import_retention.prune(engine)))
+    with engine.begin() as first:
+        given = {"kept": import_retention.KEPT, "drafts": imports.DRAFT_KEPT, "limit": 2}
+        assert first.execute(import_retention._DROP_ROWS, given).rowcount == 2
+        second.start()
+        while not waits(engine):
+            time.sleep(0.01)
+    second.join()
+    assert pruned == [0]
+    with engine.connect() as connection:
+        assert connection.execute(left).scalar_one() == 3
+    assert api.get(f"/imports/{import_id}").json["data"]["has_report"] is True
+    while import_retention.prune(engine):
+        pass
+    with engine.connect() as connection:
+        assert connection.execute(left).scalar_one() == 0
+    assert api.get(f"/imports/{import_id}").json["data"]["has_report"] is False
+
+
+def waits(engine: Engine) -> bool:
+    """Whether a statement waits for others' rows."""
+    query = text("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%import_rows%'")
+    with engine.connect() as connection:
+        return connection.execute(query).scalar_one() > 0
+
+
+def test_a_draft_goes_after_its_rows_not_with_them(
+    api: Api, engine: Engine, origin: Origin, monkeypatch: pytest.MonkeyPatch
+):
+    """A hundred thousand at once would be a long statement."""
+    draft = stored(engine, origin, [row()] * 3, UUID(api.opened()))
+    with engine.begin() as connection:
+        old = "state = 'draft', created_at = billing_now() - interval '25 hours'"
+        connection.execute(text(f"UPDATE imports SET {old} WHERE id = '{draft.id}'"))
+    monkeypatch.setattr(import_retention, "_DROP_ROWS", text("SELECT :kept, :drafts, :limit WHERE false"))
+    import_retention.prune(engine)
+    assert imports.by_id(engine, draft.id).is_kept
+    monkeypatch.undo()
+    assert import_retention.prune(engine) == 3
+    with pytest.raises(imports.ImportNotFound):
+        imports.by_id(engine, draft.id)
 
 
 def test_an_account_has_so_many_imports_at_once(api: Api, client: FlaskClient, engine: Engine, monkeypatch):
