@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Final
@@ -67,12 +67,14 @@ class StagedRow:
 
 @dataclass(frozen=True, slots=True)
 class Preview:
-    """Its first rows, the first that can't be right, and what the good ones come to. `anonymous`: good rows without a
-    key and without a reference, which a second import would add again."""
+    """Its first rows, the first that can't be right, and what the good ones come to. `withdrawn`: how many would be
+    good if their currency were offered. `anonymous`: good rows without a key and without a reference, which a second
+    import would add again."""
 
     first: Sequence[StagedRow]
     bad: Sequence[StagedRow]
     sums: Sequence[tuple[str, Decimal]]
+    withdrawn: Mapping[str, int]
     anonymous: int
 
 
@@ -96,13 +98,15 @@ _ROWS = """
 """
 
 
-def preview(engine: Engine, import_id: UUID) -> Preview:
+def preview(engine: Engine, import_id: UUID, offered: Collection[str]) -> Preview:
+    """As it would be with these currencies offered."""
     with snapshot(engine) as connection:
-        asked = {"id": import_id, "limit": SHOWN_ROWS}
+        asked = {"id": import_id, "limit": SHOWN_ROWS, "offered": list(offered)}
         return Preview(
             [_staged(row) for row in connection.execute(_FIRST, asked)],
             [_staged(row) for row in connection.execute(_BAD, asked)],
             [(row.currency, row.total) for row in connection.execute(_SUMS, asked)],
+            {row.currency: row.rows for row in connection.execute(_WITHDRAWN, asked)},
             connection.execute(_ANONYMOUS, asked).scalar_one(),
         )
 
@@ -133,17 +137,24 @@ _OF = f"SELECT {_COLUMNS} FROM import_rows WHERE import_id = :id"  # noqa: S608 
 _FIRST = text(f"{_OF} ORDER BY number LIMIT :limit")
 _BAD = text(f"{_OF} AND fingerprint IS NULL ORDER BY number LIMIT :limit")
 _REJECTED = text(f"{_OF} AND outcome = 'rejected' ORDER BY number LIMIT :limit")
+_IS_OFFERED = "currency = ANY(CAST(:offered AS text[]))"
 _SUMS = text(
-    """
+    f"""
     SELECT currency, trim_scale(sum(total)) AS total FROM import_rows
-    WHERE import_id = :id AND fingerprint IS NOT NULL GROUP BY currency ORDER BY currency
-    """
+    WHERE import_id = :id AND fingerprint IS NOT NULL AND {_IS_OFFERED} GROUP BY currency ORDER BY currency
+    """  # noqa: S608  constants
+)
+_WITHDRAWN = text(
+    f"""
+    SELECT currency, count(*) AS rows FROM import_rows
+    WHERE import_id = :id AND fingerprint IS NOT NULL AND NOT {_IS_OFFERED} GROUP BY currency ORDER BY currency
+    """  # noqa: S608  constants
 )
 _ANONYMOUS = text(
-    """
+    f"""
     SELECT count(*) FROM import_rows
-    WHERE import_id = :id AND fingerprint IS NOT NULL AND key IS NULL AND reference IS NULL
-    """
+    WHERE import_id = :id AND fingerprint IS NOT NULL AND {_IS_OFFERED} AND key IS NULL AND reference IS NULL
+    """  # noqa: S608  constants
 )
 
 

@@ -13,7 +13,7 @@ from flask.typing import ResponseReturnValue
 from billing.clock import parse_instant, rfc3339
 from billing.errors import InvalidArgument
 from billing.identifiers import parse_id
-from billing.ledger import audit_log, sealing
+from billing.ledger import audit_log, imports, sealing
 from billing.ledger.audit_log import EventNotFound, LogFilter, Place
 from billing.ledger.events import Event
 from billing.ledger.sealing import Standing
@@ -114,15 +114,22 @@ def show_logged_event(subject_id: str, version: str) -> ResponseReturnValue:
         raise EventNotFound
     found = audit_log.event(system().engine, parse_id(subject_id, EventNotFound), number)
     event = found.event
-    endpoint, name = SHOWN_AT.get(event.subject_type, (None, ""))
     return render(
         "audit_log/show.html",
         shown=_shown(event),
         kind=KINDS[event.actor.kind],
         data=found.data if event.data else "",
         seal=found.seal,
-        subject_address=address(endpoint, **{name: event.subject_id}) if endpoint else None,
+        subject_address=_shown_at(event),
     )
+
+
+def _shown_at(event: Event) -> str | None:
+    if event.subject_type == "import":  # has a page on its bill, if it is about one
+        bill_id = imports.by_id(system().engine, event.subject_id).bill_id
+        return address("pages.show_import", bill_id=bill_id, import_id=event.subject_id) if bill_id else None
+    endpoint, name = SHOWN_AT.get(event.subject_type, (None, ""))
+    return address(endpoint, **{name: event.subject_id}) if endpoint else None
 
 
 @pages.get("/settings/audit-log.csv")

@@ -99,7 +99,7 @@ def show_import(bill_id: str, import_id: str) -> ResponseReturnValue:
     return render(
         "imports/preview.html",
         watched=watched,
-        preview=import_reports.preview(engine, watched.one.id),
+        preview=import_reports.preview(engine, watched.one.id, system().supported_currencies),
         twin=import_reports.twin(engine, watched.one),
         form=Form(),
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import io
 from uuid import UUID
 
@@ -10,7 +11,7 @@ from sqlalchemy import text
 from werkzeug.datastructures import FileStorage
 
 from billing.bill import BillStatus
-from billing.ledger import bills, import_retention, reads
+from billing.ledger import bills, import_retention, imports, reads
 from billing.ledger.database import transaction
 from tests.support.imports import carried_out, csv_of, row
 from webapp.imports import files
@@ -171,6 +172,50 @@ def test_what_is_left_can_be_cancelled(operator, new_bill, engine):
     page = operator.open(address)
     assert title(page) == "Import cancelled"
     assert "2 rows were left when it was cancelled" in page.text
+
+
+def test_a_draft_is_no_import_that_could_be_cancelled(operator, new_bill, engine):
+    bill = new_bill()
+    page, address = previewed(operator, bill)
+    operator.send(f"{address}/cancellation", page.form(f"{address}/confirmation"), status=404)
+    assert imports.of_bill(engine, bill.id, limit=9) == []
+    assert title(operator.open(address)) == "2 of 3 rows can be added"
+
+
+def test_rows_in_a_currency_that_is_no_longer_offered_are_not_counted(operator, new_bill, app, monkeypatch):
+    monkeypatch.setattr(app.extensions["pave"], "offered", lambda: ("GEL",))
+    page, _ = previewed(operator, new_bill())
+    assert title(page) == "1 of 3 rows can be added"
+    assert "1 row is in USD, which is no longer offered" in page.text
+    assert "Adds 3.6 GEL ." in page.text
+    assert "Import 1 line" in [button.text for button in page.with_class("sheet")[0].all("button")]
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_the_end_of_a_form_that_is_cut_off_is_no_end_of_a_file(operator, new_bill, engine):
+    bill = new_bill()
+    address = f"/bills/{bill.id}/imports"
+    form = operator.open(f"{address}/new").form(address)
+    fields = "".join(f'--x\r\nContent-Disposition: form-data; name="{n}"\r\n\r\n{v}\r\n' for n, v in form.items())
+    file = b'--x\r\nContent-Disposition: form-data; name="file"; filename="rows.csv"\r\n\r\n' + csv_of(ROWS, *NAMES)
+    answer = operator.client.post(
+        address,
+        content_type="multipart/form-data; boundary=x",
+        input_stream=io.BytesIO(fields.encode() + file),
+        environ_overrides={"wsgi.input_terminated": True},
+    )
+    assert answer.status_code == 400
+    gc.collect()  # the parser leaves its file open
+    with engine.connect() as connection:
+        of_bill = text("SELECT count(*) FROM imports WHERE bill_id = :id")
+        assert connection.execute(of_bill, {"id": bill.id}).scalar_one() == 0
+
+
+def test_the_audit_log_leads_there(operator, admin, new_bill):
+    bill = new_bill()
+    import_id = started(operator, bill)
+    page = admin.open(f"/settings/audit-log/{import_id}/1")
+    assert f"/bills/{bill.id}/imports/{import_id}" in {a.attributes.get("href") for a in page.all("a")}
 
 
 def test_a_closed_bill_takes_no_file(operator, new_bill, engine, origin):
