@@ -26,9 +26,9 @@ TABLES = {
     "ledger_losses": "bill_id",
 }
 # Tables that name a bill and stay whole: what differs are a few rows, of bills that there aren't and of the ledger as a
-# whole too; a reference is its customer's, on whatever bill, and could be split by customer. No key of theirs refers to
-# another table.
-WHOLE = {"findings", "line_item_references"}
+# whole too; a reference is its customer's, on whatever bill, and could be split by customer; a file has rows for many
+# bills. No key of theirs refers to a table of bills.
+WHOLE = {"findings", "line_item_references", "imports", "import_rows"}
 # Keys that don't have the bill's id in them, and so can't be kept by partitions.
 KEYS_WITHOUT_THE_BILL = {("bills", "number")}
 

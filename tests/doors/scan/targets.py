@@ -78,7 +78,7 @@ def of_document(document: Mapping[str, Any], names: Mapping[str, str]) -> Iterat
 def _of_call(method: str, path: str, call: Mapping[str, Any], names: Mapping[str, str]) -> Iterator[Target]:
     name = f"{method} {path}"
     ids = {**names, "bill_id": names["spare"], "customer_id": "mtkvari-freight", "endpoint_id": names["webhook"]}
-    ids |= {"item_id": names["item"], "request_id": names["nobody"], "snapshot_id": names["nobody"]}
+    ids |= {"item_id": names["item"]} | dict.fromkeys(("import_id", "request_id", "snapshot_id"), names["nobody"])
     filled = re.sub(r"{(\w+)}", lambda found: quote(ids[found[1]]) + MARK, f"{API}{path}")
     plain = filled.replace(MARK, "")
     by_place: dict[str, dict[str, str]] = {"query": {}, "header": {}, "path": {}}

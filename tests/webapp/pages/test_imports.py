@@ -67,7 +67,7 @@ def test_the_preview_says_what_would_be_added_and_stores_no_line(operator, new_b
     bill = new_bill()
     page, _ = previewed(operator, bill)
     assert title(page) == "2 of 3 rows can be added"
-    assert "Adds 3.6 GEL , 0.03 USD . 1 row is left out." in page.text
+    assert "Adds 3.6 GEL , 0.03 USD and leaves 1 row out" in page.text
     (problem,) = told(page)
     assert "Quantity must have a decimal point, and nothing between thousands: 1,5 has a comma." in problem
     assert page.with_class("pasted")[0].all("tbody")[0].all("th")[0].text == "3"
@@ -187,7 +187,7 @@ def test_rows_in_a_currency_that_is_no_longer_offered_are_not_counted(operator, 
     page, _ = previewed(operator, new_bill())
     assert title(page) == "1 of 3 rows can be added"
     assert "1 row is in USD, which is no longer offered" in page.text
-    assert "Adds 3.6 GEL ." in page.text
+    assert "Adds 3.6 GEL " in page.text
     assert "Import 1 line" in [button.text for button in page.with_class("sheet")[0].all("button")]
 
 
