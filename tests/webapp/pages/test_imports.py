@@ -188,6 +188,7 @@ def test_rows_in_a_currency_that_is_no_longer_offered_are_not_counted(operator, 
     assert title(page) == "1 of 3 rows can be added"
     assert "1 row is in USD, which is no longer offered" in page.text
     assert "Adds 3.6 GEL " in page.text
+    assert "Adds 3.6 GEL ," not in page.text
     assert "Import 1 line" in [button.text for button in page.with_class("sheet")[0].all("button")]
 
 
