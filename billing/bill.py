@@ -201,7 +201,11 @@ class Bill:
     @property
     def due_at(self) -> datetime:
         """When its period ends by everybody's clock."""
-        return self.period.end - (self.clock_ahead or timedelta(0))
+        return self.by_everybodys_clock(self.period.end)
+
+    def by_everybodys_clock(self, instant: datetime) -> datetime:
+        """The reverse of `by_its_clock`."""
+        return instant - (self.clock_ahead or timedelta(0))
 
     @property
     def workflow_id(self) -> str:

@@ -13,7 +13,7 @@ from collections.abc import Collection, Sequence
 import sqlalchemy as sa
 from alembic import op
 
-SCHEMA = "test"
+SCHEMA = "pave_test"
 # Whatever a bill, a customer or an event is part of. All others are shared: who may come in, rates, settings.
 TABLES = (
     "customers", "bills", "bill_subtotals", "line_items", "counters", "events", "idempotency_keys",

@@ -64,6 +64,12 @@ def other_mode() -> str:
     return f"{root.removesuffix(PREFIX)}/" if _is_below_prefix() else f"{root}{PREFIX}/"
 
 
+def without_prefix(address: str) -> str:
+    """The same address as it is outside of test mode."""
+    root = request.script_root
+    return root.removesuffix(PREFIX) + address.removeprefix(root) if _is_below_prefix() else address
+
+
 def keep_apart(app: Flask) -> None:
     """A page that is the same in both modes has one address. One of a ledger that is asked for `test=true` leads to its
     twin."""
@@ -74,7 +80,7 @@ def keep_apart(app: Flask) -> None:
             return redirect(_asked_for(), 303)
         if not _is_below_prefix() or _is_of_a_ledger(request.path) or _first_part(request.path) in _ANYWHERE:
             return None
-        if request.blueprint != "pages" or request.method not in {"GET", "HEAD"}:
+        if request.blueprint not in {"pages", "health"} or request.method not in {"GET", "HEAD"}:
             raise NotFound
         return redirect(request.full_path.rstrip("?"), 303)
 

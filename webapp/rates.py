@@ -27,7 +27,7 @@ class RatesInUse:
     """What a bill is converted by. `frozen` ones, of a closed bill, never change; others are indicative.
 
     `snapshot` is None when there are no rates: then conversions are unavailable. `stale` was judged at
-    `as_of`: now, or the cut-off of a closed bill.
+    `as_of`: now, or the cut-off of a closed bill; by everybody's clock, which rates go by.
     """
 
     snapshot: RateSnapshot | None
@@ -50,8 +50,9 @@ class RatesReader:
         if not bill.is_closed or bill.effective_at is None:
             return self.current()
         snapshot = self._by_id(bill.rate_snapshot_id) if bill.rate_snapshot_id else None
-        stale = snapshot is not None and snapshot.is_stale(bill.effective_at, self._settings.rates_stale_after)
-        return RatesInUse(snapshot, stale, frozen=True, as_of=bill.effective_at)
+        cut_off = bill.by_everybodys_clock(bill.effective_at)
+        stale = snapshot is not None and snapshot.is_stale(cut_off, self._settings.rates_stale_after)
+        return RatesInUse(snapshot, stale, frozen=True, as_of=cut_off)
 
     def _read(self) -> RatesInUse:
         snapshot = stored_rates.current(self._engine, samples=self._settings.sample_rates)

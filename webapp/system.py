@@ -47,10 +47,16 @@ class System:
         read = partial(standings, engine, samples=config.settings.sample_rates)
         self.temporal_reach = TemporalReach(lambda: self.background.submit(self.workflows.is_reachable))
         self.attention = Remembered(partial(look, self), for_s=ATTENTION_FOR_S)
+        streaming, watching = (8, 8) if self.is_test else (2, 4)
         self.live = Hub(
-            read, partial(admitted, engine), most=self._most_streams(), most_threads=max(1, config.web_threads // 2)
+            read,
+            partial(admitted, engine),
+            most=self._most_streams(),
+            most_threads=max(1, config.web_threads // streaming),
         )
-        self.log_watch = LogWatch(partial(feed.head, engine), self.live.stops, most=max(1, config.web_threads // 4))
+        self.log_watch = LogWatch(
+            partial(feed.head, engine), self.live.stops, most=max(1, config.web_threads // watching)
+        )
 
     @classmethod
     def with_test_mode(cls, config: Config, engine: Engine) -> System:

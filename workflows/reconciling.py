@@ -27,6 +27,7 @@ from workflows.bill import BillWorkflow
 from workflows.messages import BillFigures, figures_of, new_life
 from workflows.news import Notice
 from workflows.telling import tell
+from workflows.threads import in_thread
 
 ASKED_AT_ONCE = 8
 LISTED_AT_ONCE = 500
@@ -81,7 +82,7 @@ class Reconciler:
 
         async def look(bill: Bill) -> tuple[Said, Difference | None]:
             said = await ask(self._client, bill.workflow_id)
-            return said, await asyncio.to_thread(self._difference, bill, said)
+            return said, await in_thread(self._difference, bill, said)
 
         answers = await some_at_once(look, bills)
         found = [
@@ -111,9 +112,9 @@ class Reconciler:
 
     async def look_at_strangers(self, ids: Sequence[UUID | None]) -> Looked:
         wanted = [bill_id for bill_id in ids if bill_id is not None]
-        without = await asyncio.to_thread(consistency.without_a_bill, self._engine, wanted)
+        without = await in_thread(consistency.without_a_bill, self._engine, wanted)
         answers = await some_at_once(self._ask, without)
-        losses = await asyncio.to_thread(epochs.losses, self._engine) if without else []
+        losses = await in_thread(epochs.losses, self._engine) if without else []
         kept = {(loss.acknowledged.bill_id, loss.acknowledged.version) for loss in losses}
         found = [
             Suspect(None, Difference(bill_id, _stranger(said), Kind.NO_BILL), said)
@@ -128,12 +129,12 @@ class Reconciler:
         known = [suspect.acknowledged for suspect in suspects if suspect.acknowledged]
         heard = max((suspect.said.figures.epoch for suspect in suspects if suspect.said.figures), default=0)
         numbers = max([last_number, *(bill.number or 0 for bill in known)])
-        return await asyncio.to_thread(epochs.begin, self._engine, by, known, heard_epoch=heard, last_number=numbers)
+        return await in_thread(epochs.begin, self._engine, by, known, heard_epoch=heard, last_number=numbers)
 
     async def repair(self, suspects: Sequence[Suspect], *, anew: Collection[Kind] = STARTED_ANEW) -> list[str]:
         """Tells workflows how their bills stand, starting those that don't run; ends those that have no bill, and
         starts those `anew` that can't be told. Sentences about what couldn't be done."""
-        epoch = await asyncio.to_thread(epochs.current, self._engine)
+        epoch = await in_thread(epochs.current, self._engine)
 
         async def repair(suspect: Suspect) -> str | None:
             try:
@@ -156,7 +157,7 @@ class Reconciler:
             )
 
     async def _figures(self, bill_id: UUID, epoch: int) -> BillFigures:
-        return figures_of(await asyncio.to_thread(reads.bill, self._engine, bill_id), epoch)
+        return figures_of(await in_thread(reads.bill, self._engine, bill_id), epoch)
 
     async def _end(self, suspect: Suspect) -> None:
         if suspect.said.is_running:

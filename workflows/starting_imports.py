@@ -15,6 +15,7 @@ from billing.ledger import imports
 from workflows.import_worker import task_queue
 from workflows.imports import PREFIX, ImportLife, ImportWorkflow
 from workflows.telling import translated
+from workflows.threads import in_thread
 
 log = structlog.get_logger(__name__)
 
@@ -33,7 +34,7 @@ class StartingImports:
 
     async def round(self, client: Client) -> None:
         """One that can't be started keeps none of the others waiting."""
-        found = await asyncio.to_thread(imports.unfinished, self._engine)
+        found = await in_thread(imports.unfinished, self._engine)
         self._started_s = {id_: self._started_s[id_] for id_ in found if id_ in self._started_s}
         due = [id_ for id_ in found if time.monotonic() - self._started_s.get(id_, -AGAIN_AFTER_S) >= AGAIN_AFTER_S]
         outcomes = await asyncio.gather(*(self._start(client, id_) for id_ in due), return_exceptions=True)

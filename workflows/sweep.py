@@ -12,6 +12,7 @@ import socket
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
+from functools import partial
 from uuid import UUID, uuid4
 
 import structlog
@@ -38,6 +39,7 @@ from workflows import metrics
 from workflows.catching_up import REST_AFTER_A_LOOK, CatchingUp
 from workflows.starting_imports import StartingImports
 from workflows.telling import translated
+from workflows.threads import in_thread, own_threads
 from workflows.waking import Waking
 from workflows.watching import Watch
 
@@ -65,6 +67,8 @@ START_IMPORTS_EVERY_S = 0.5
 FORGET_IMPORTS_EVERY_S = 600.0
 BEHIND_PATIENCE = timedelta(minutes=2)
 AFTER_FAILURE_S = 1.0
+# What is tried out takes few of a worker's threads, and none that close live bills.
+THREADS, TEST_THREADS = 6, 3
 
 
 class Sweep:
@@ -85,33 +89,39 @@ class Sweep:
         self._starting_imports = StartingImports(engine, settings.temporal_task_queue)
 
     async def run(self) -> None:
+        is_test = modes.is_test(self._engine)
+        async with own_threads(TEST_THREADS if is_test else THREADS, "sweep-test" if is_test else "sweep"):
+            await self._rounds(is_test=is_test)
+
+    async def _rounds(self, *, is_test: bool) -> None:
+        again = partial(_again, is_test=is_test)
         of_a_ledger = (
-            _again(self.close_due),
-            _again(self.catch_up, CATCH_UP_EVERY_S),
-            _again(self.carry_out_requests, CATCH_UP_EVERY_S),
-            _again(self.count, COUNT_EVERY_S),
-            _again(self.wake_webhooks, WAKE_WEBHOOKS_EVERY_S),
-            _again(self.forget_webhooks, FORGET_WEBHOOKS_EVERY_S),
-            _again(self.clear_webhooks, CLEAR_WEBHOOKS_EVERY_S),
-            _again(self.start_imports, START_IMPORTS_EVERY_S),
-            _again(self.forget_imports, FORGET_IMPORTS_EVERY_S),
+            again(self.close_due),
+            again(self.catch_up, CATCH_UP_EVERY_S),
+            again(self.carry_out_requests, CATCH_UP_EVERY_S),
+            again(self.count, COUNT_EVERY_S),
+            again(self.wake_webhooks, WAKE_WEBHOOKS_EVERY_S),
+            again(self.forget_webhooks, FORGET_WEBHOOKS_EVERY_S),
+            again(self.clear_webhooks, CLEAR_WEBHOOKS_EVERY_S),
+            again(self.start_imports, START_IMPORTS_EVERY_S),
+            again(self.forget_imports, FORGET_IMPORTS_EVERY_S),
         )
-        if modes.is_test(self._engine):
+        if is_test:
             await asyncio.gather(*of_a_ledger)
             return
         await asyncio.gather(
             *of_a_ledger,
-            _again(self.refresh_rates, RATES_EVERY_S),
-            _again(self.beat, BEAT_EVERY_S),
-            _again(self.seal, SEAL_EVERY_S),
-            _again(self.look_behind, LOOK_BEHIND_EVERY_S),
-            _again(self.reconcile, RECONCILE_EVERY_S),
+            again(self.refresh_rates, RATES_EVERY_S),
+            again(self.beat, BEAT_EVERY_S),
+            again(self.seal, SEAL_EVERY_S),
+            again(self.look_behind, LOOK_BEHIND_EVERY_S),
+            again(self.reconcile, RECONCILE_EVERY_S),
         )
 
     async def close_due(self) -> float:
         """Closes what is due; answers for how long nothing will be."""
         origin = by_the_system(f"sweep/{self._name}")
-        closed = await asyncio.to_thread(
+        closed = await in_thread(
             closing.close_due,
             self._engine,
             origin,
@@ -125,13 +135,13 @@ class Sweep:
             log.info("closed %d bills that were due", len(closed))
             await self._name_wishes(closed)
             return 0.0
-        wait = await asyncio.to_thread(closing.next_due, self._engine)
+        wait = await in_thread(closing.next_due, self._engine)
         until_next = LONGEST_SLEEP_S if wait is None else wait / timedelta(seconds=1)
         return min(max(until_next, 0.02), LONGEST_SLEEP_S)
 
     async def _name_wishes(self, closed: Sequence[UUID]) -> None:
         """Who looks for the request that wished a bill closed finds here that the sweep carried it out."""
-        for bill_id, request_id in (await asyncio.to_thread(events.wishes, self._engine, closed)).items():
+        for bill_id, request_id in (await in_thread(events.wishes, self._engine, closed)).items():
             log.info("closed", bill_id=str(bill_id), request_id=request_id)
 
     async def catch_up(self) -> float | None:
@@ -142,28 +152,28 @@ class Sweep:
 
     async def carry_out_requests(self) -> None:
         """Decides stored requests that no workflow took up."""
-        pending = await asyncio.to_thread(
+        pending = await in_thread(
             requests.left_pending, self._engine, older_than=REQUEST_PATIENCE, limit=REQUESTS_BATCH
         )
         for bill_id, request_id in pending:
-            done = await asyncio.to_thread(requests.carry_out, self._engine, bill_id, request_id)
+            done = await in_thread(requests.carry_out, self._engine, bill_id, request_id)
             log.info("carried_out", bill_id=str(bill_id), request_id=done.asked_in, state=done.state)
 
     async def refresh_rates(self) -> None:
-        await asyncio.to_thread(refresh_if_due, self._engine, self._settings)
+        await in_thread(refresh_if_due, self._engine, self._settings)
 
     async def beat(self) -> None:
-        await asyncio.to_thread(progress.beat, self._engine, self._name)
+        await in_thread(progress.beat, self._engine, self._name)
 
     async def count(self) -> float | None:
         """Lets the overview's sums follow the log; what is far behind goes on at once."""
-        counted = await asyncio.to_thread(rollups.follow, self._engine)
+        counted = await in_thread(rollups.follow, self._engine)
         return 0.0 if counted == rollups.BATCH else None
 
     async def seal(self) -> float | None:
         """Seals what was logged. The seal is in the log of this process too: where nobody who can write to the
         database can change it."""
-        made = await asyncio.to_thread(sealing.seal, self._engine)
+        made = await in_thread(sealing.seal, self._engine)
         if made is not None:
             log.info("sealed", seal=made.name, events=made.count)
         return 0.0 if made is not None and made.count == sealing.BATCH else None
@@ -172,7 +182,7 @@ class Sweep:
         """Asks about every bill that isn't done: the longer that takes, the more seldom, also when too long."""
         began_s = time.monotonic()
         try:
-            await asyncio.to_thread(rollups.look_behind, self._engine, patience=BEHIND_PATIENCE)
+            await in_thread(rollups.look_behind, self._engine, patience=BEHIND_PATIENCE)
         except BillingError as error:
             log.warning("workflows that are behind were not counted: %s", error)
         took_s = time.monotonic() - began_s
@@ -190,12 +200,12 @@ class Sweep:
 
     async def forget_webhooks(self) -> float | None:
         """What was sent a month ago; what is much goes on at once."""
-        forgotten = await asyncio.to_thread(webhook_log.prune, self._engine)
+        forgotten = await in_thread(webhook_log.prune, self._engine)
         return 0.0 if forgotten == webhook_log.PRUNED_AT_ONCE else None
 
     async def clear_webhooks(self) -> float | None:
         """What is left of endpoints that were deleted; what is much goes on at once."""
-        has_more = await asyncio.to_thread(webhook_removal.clear, self._engine)
+        has_more = await in_thread(webhook_removal.clear, self._engine)
         return 0.0 if has_more else None
 
     async def start_imports(self) -> None:
@@ -206,19 +216,21 @@ class Sweep:
 
     async def forget_imports(self) -> float | None:
         """The rows of a month ago; what is much goes on at once."""
-        dropped = await asyncio.to_thread(import_retention.prune, self._engine)
+        dropped = await in_thread(import_retention.prune, self._engine)
         return 0.0 if dropped == import_retention.DROPPED_AT_ONCE else None
 
 
-async def _again(work: Callable[[], Awaitable[float | None]], every_s: float = 0.0) -> None:
+async def _again(work: Callable[[], Awaitable[float | None]], every_s: float = 0.0, *, is_test: bool) -> None:
+    """Metrics, which somebody may be woken for, are of live bills."""
     name = getattr(work, "__name__", "?")
     while True:
         try:
             wait_s = await work()
         except Exception as error:
-            log.warning("sweep round %s failed: %s", name, translated(error))
-            metrics.swept(name, "failed")
-            wait_s = AFTER_FAILURE_S
+            log.warning("sweep round %s%s failed: %s", name, " of test mode" if is_test else "", translated(error))
+            outcome, wait_s = "failed", AFTER_FAILURE_S
         else:
-            metrics.swept(name, "done")
+            outcome = "done"
+        if not is_test:
+            metrics.swept(name, outcome)
         await asyncio.sleep(every_s if wait_s is None else wait_s)

@@ -14,6 +14,7 @@ from billing.ledger import webhook_queue
 from billing.ledger.events import LogPosition
 from billing.ledger.webhook_queue import Unattended
 from workflows.telling import translated
+from workflows.threads import in_thread
 from workflows.webhook_worker import task_queue
 from workflows.webhooks import PREFIX, WebhookLife, WebhookWorkflow
 
@@ -35,7 +36,7 @@ class Waking:
 
     async def round(self, client: Client) -> None:
         """One that can't be woken keeps none of the others waiting."""
-        found = await asyncio.to_thread(webhook_queue.unattended, self._engine)
+        found = await in_thread(webhook_queue.unattended, self._engine)
         wanted = [one for one in found if self._is_due(one)]
         outcomes = await asyncio.gather(*(self._wake(client, one) for one in wanted), return_exceptions=True)
         for one, error in zip(wanted, outcomes, strict=True):

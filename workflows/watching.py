@@ -6,7 +6,6 @@ through all bills takes as long as it takes.
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Sequence
 from datetime import timedelta
@@ -19,6 +18,7 @@ from billing.bill import Bill
 from billing.ledger import consistency, epochs, findings, rounds
 from billing.ledger.consistency import OF_ROWS, OF_THE_LEDGER, OF_WORKFLOWS, Difference, Kind
 from workflows.reconciling import Looked, Reconciler, Suspect
+from workflows.threads import in_thread
 
 ROUND_EVERY = timedelta(seconds=15)
 # It reads every bill's number.
@@ -43,18 +43,18 @@ class Watch:
 
     async def round(self, client: Client | None) -> None:
         """Without Temporal the rows are compared all the same."""
-        claimed = await asyncio.to_thread(
+        claimed = await in_thread(
             rounds.claim, self._engine, every=ROUND_EVERY, ledger_every=LEDGER_EVERY, rolling=ROLLING, urgent=URGENT
         )
         if claimed is None:
             return
-        await asyncio.to_thread(self._look_at_rows, claimed.bills)
+        await in_thread(self._look_at_rows, claimed.bills)
         reconciler = Reconciler(client, self._engine, self._task_queue) if client else None
         if reconciler:
             looked = await reconciler.look(claimed.bills)
-            await asyncio.to_thread(self._note_workflows, claimed.bills, looked)
+            await in_thread(self._note_workflows, claimed.bills, looked)
         if claimed.of_the_ledger:
-            await asyncio.to_thread(self._look_at_the_ledger)
+            await in_thread(self._look_at_the_ledger)
             if reconciler:
                 await self._look_at_strangers(reconciler)
 
@@ -101,10 +101,10 @@ class Watch:
         looked = await reconciler.strangers(most=STRANGERS)
         found = [suspect.difference for suspect in looked.suspects]
         ids = [difference.bill_id for difference in found if difference.bill_id]
-        known = await asyncio.to_thread(findings.bills_of_kind, self._engine, Kind.NO_BILL)
+        known = await in_thread(findings.bills_of_kind, self._engine, Kind.NO_BILL)
         still = await reconciler.look_at_strangers([bill_id for bill_id in known if bill_id not in ids])
         found += [suspect.difference for suspect in still.suspects]
-        await asyncio.to_thread(findings.note, self._engine, found, kinds=(Kind.NO_BILL,), bill_ids=[*ids, *known])
+        await in_thread(findings.note, self._engine, found, kinds=(Kind.NO_BILL,), bill_ids=[*ids, *known])
 
 
 def _nobody_answers(bills: Sequence[Bill], looked: Looked) -> bool:

@@ -9,6 +9,7 @@ from decimal import Decimal
 from typing import Any, LiteralString
 from uuid import UUID
 
+import psycopg
 from sqlalchemy import Engine
 
 from billing.bill import Bill, LineItem, LineItemDraft
@@ -17,6 +18,7 @@ from billing.errors import (
     BillClosing,
     BillingError,
     BillNotFound,
+    IdempotencyInProgress,
     IdempotencyKeyReused,
     PeriodEnded,
     ReferenceReused,
@@ -76,7 +78,7 @@ class Added:
     beside: tuple[LineItem, ...] = ()
 
 
-Outcome = Added | BillingError
+Outcome = Added | BillingError | psycopg.Error
 
 
 def asked(origin: Origin, bill_id: UUID, draft: LineItemDraft) -> Asked:
@@ -87,16 +89,24 @@ def add_together(engine: Engine, everything: Sequence[Asked], *, waits: bool) ->
     """What became of each, as if they had come one after the other in this order.
 
     None where there is no such bill or, unless it `waits`, where somebody else has the bill locked. No two may share
-    one of their keys. Raises as `database.rows` does, and then nothing was added.
+    one of their keys. Raises as `database.rows` does, and then nothing was added; in test mode, where each is stored
+    by itself, what would be raised is the outcome of that one.
     """
     if modes.is_test(engine):
-        return [outcome for one in everything for outcome in _decided(_by_its_clock(engine, one), [one])]
+        return [_by_its_clock(engine, one, waits=waits) for one in everything]
     return _decided(database.rows(engine, *_statement(everything, waits=waits)), everything)
 
 
-def _by_its_clock(engine: Engine, one: Asked) -> list[Any]:
-    """Of test bills no two need have the same time, so each goes alone, and waits for whoever has it locked."""
-    return rows_of_bill(engine, one.bill_id, *_statement([one], waits=True))
+def _by_its_clock(engine: Engine, one: Asked, *, waits: bool) -> Outcome | None:
+    """Of test bills no two need have the same time, so each goes alone."""
+    try:
+        rows = rows_of_bill(engine, one.bill_id, *_statement([one], waits=waits), waits=waits)
+    except IdempotencyInProgress as locked:
+        return locked if waits else None
+    except (BillingError, psycopg.Error) as error:
+        return error
+    (outcome,) = _decided(rows, [one])
+    return outcome
 
 
 def _decided(rows: Iterable[Any], everything: Sequence[Asked]) -> list[Outcome | None]:
@@ -112,7 +122,7 @@ def alone(engine: Engine, one: Asked) -> Added:
     (outcome,) = add_together(engine, [one], waits=True)
     if outcome is None:
         raise BillNotFound
-    if isinstance(outcome, BillingError):
+    if not isinstance(outcome, Added):
         raise outcome
     return as_read(engine, outcome)
 

@@ -25,11 +25,15 @@ def keep_to_bill(connection: Connection, bill_id: UUID) -> None:
         connection.exec_driver_sql(_KEEP_TO_BILL, (bill_id,))
 
 
-def rows_of_bill(engine: Engine, bill_id: UUID, statement: LiteralString, parameters: Sequence[Any]) -> list[Any]:
-    """As `database.rows`, by the bill's clock."""
+def rows_of_bill(
+    engine: Engine, bill_id: UUID, statement: LiteralString, parameters: Sequence[Any], *, waits: bool = True
+) -> list[Any]:
+    """As `database.rows`, by the bill's clock. Unless it `waits`, raises IdempotencyInProgress where somebody else has
+    a test bill locked."""
     if not modes.is_test(engine):
         return database.rows(engine, statement, parameters)
-    return database.rows_in_turn(engine, [(_KEEP_TO_BILL, (bill_id,)), (statement, parameters)])[1]
+    keep: LiteralString = _KEEP_TO_BILL if waits else _KEEP_TO_BILL + " NOWAIT"
+    return database.rows_in_turn(engine, [(keep, (bill_id,)), (statement, parameters)])[1]
 
 
 def one_row_of_bill(engine: Engine, bill_id: UUID, statement: LiteralString, parameters: Sequence[Any]) -> Any:

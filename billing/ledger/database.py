@@ -37,18 +37,29 @@ def psycopg_url(url: str) -> str:
     return "postgresql+psycopg" + url.removeprefix(scheme)
 
 
-def engine_options(statement_timeout_s: int = STATEMENT_TIMEOUT_S) -> dict[str, object]:
-    """What every engine of this system is made with, Flask-SQLAlchemy's included."""
+def engine_options(
+    statement_timeout_s: int = STATEMENT_TIMEOUT_S, search_path: Sequence[str] = (modes.LIVE_SCHEMA,)
+) -> dict[str, object]:
+    """What every engine of this system is made with, Flask-SQLAlchemy's included.
+
+    The search path is said, since PostgreSQL's own begins with a schema of the role's name.
+    """
+    settings = {
+        "lock_timeout": f"{LOCK_TIMEOUT_S}s",
+        "statement_timeout": f"{statement_timeout_s}s",
+        "timezone": "UTC",
+        "search_path": ",".join(search_path),
+    }
     return {
         "hide_parameters": True,  # values may be personal; errors are logged
         "pool_size": POOL_SIZE,
         "max_overflow": POOL_OVERFLOW,
         "pool_timeout": CONNECT_TIMEOUT_S,
         "pool_use_lifo": True,
-        "pool_events": [(_refuse_hung_up, "checkout")],
+        "pool_events": [(_refuse_hung_up, "checkout"), (_refuse_elsewhere(search_path[0]), "connect")],
         "connect_args": {
             "connect_timeout": CONNECT_TIMEOUT_S,
-            "options": f"-c lock_timeout={LOCK_TIMEOUT_S}s -c statement_timeout={statement_timeout_s}s -c timezone=UTC",
+            "options": " ".join(f"-c {name}={value}" for name, value in settings.items()),
             "tcp_user_timeout": 4_000,
         },
     }
@@ -75,23 +86,22 @@ def create_engine(url: str, *, statement_timeout_s: int = STATEMENT_TIMEOUT_S) -
 
 def create_test_engine(url: str) -> Engine:
     """Of the ledger of test mode."""
-    options = engine_options()
-    arguments = cast("dict[str, Any]", options["connect_args"])
-    arguments["options"] += f" -c search_path={modes.SCHEMA},public"
-    options |= {
-        "pool_size": TEST_POOL_SIZE,
-        "execution_options": {modes.OPTION: True},
-        "pool_events": [(_refuse_hung_up, "checkout"), (_refuse_another_ledger, "connect")],
-    }
+    options = engine_options(search_path=(modes.SCHEMA, modes.LIVE_SCHEMA))
+    options |= {"pool_size": TEST_POOL_SIZE, "execution_options": {modes.OPTION: True}}
     return sqlalchemy.create_engine(psycopg_url(url), **options)
 
 
-def _refuse_another_ledger(connection: psycopg.Connection[Any], _record: object) -> None:
-    """Where the schema isn't there, or something on the way dropped the search path, this would be the live one."""
-    found = connection.execute("SELECT current_schema()").fetchone()
-    connection.rollback()
-    if found is None or found[0] != modes.SCHEMA:
-        raise psycopg.OperationalError("the connection doesn't lead to the ledger of test mode")
+def _refuse_elsewhere(schema: str) -> Callable[[psycopg.Connection[Any], object], None]:
+    """Where the schema isn't there, or something on the way dropped the search path, a connection would lead to
+    another ledger."""
+
+    def refuse(connection: psycopg.Connection[Any], _record: object) -> None:
+        found = connection.execute("SELECT current_schema()").fetchone()
+        connection.rollback()
+        if found is None or found[0] != schema:
+            raise psycopg.OperationalError(f"the connection doesn't lead to the ledger in schema {schema}")
+
+    return refuse
 
 
 @contextmanager

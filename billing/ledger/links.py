@@ -15,7 +15,7 @@ from sqlalchemy import Connection, Engine, func, insert, select, update
 from billing.errors import LinkNotFound, TooManyLinks
 from billing.identifiers import new_id
 from billing.ledger import events, idempotency
-from billing.ledger.clock import now
+from billing.ledger.clock import keep_to_bill, now
 from billing.ledger.database import rows, snapshot, transaction
 from billing.ledger.events import Event
 from billing.ledger.reads import read_bill
@@ -54,6 +54,7 @@ def create(engine: Engine, origin: Origin, bill_id: UUID) -> tuple[ShareLink, bo
         if known:
             made = select(_LINKS).where(_LINKS.c.bill_id == bill_id, _LINKS.c.id == known)
             return _link_of(connection.execute(made).one()), True
+        keep_to_bill(connection, bill_id)
         read_bill(connection, bill_id)
         _refuse_too_many(connection, bill_id)
         instant = now(connection)
@@ -74,6 +75,7 @@ def _refuse_too_many(connection: Connection, bill_id: UUID) -> None:
 def revoke(engine: Engine, origin: Origin, bill_id: UUID, link_id: UUID) -> ShareLink:
     """From now on the link leads nowhere, for good. Said again, it changes nothing. Raises LinkNotFound."""
     with transaction(engine) as connection:
+        keep_to_bill(connection, bill_id)
         # By the bill's id too, which is what rows of bills are split or distributed by.
         this = (_LINKS.c.bill_id == bill_id, _LINKS.c.id == link_id)
         row = connection.execute(select(_LINKS).where(*this).with_for_update()).one_or_none()

@@ -12,7 +12,8 @@ from sqlalchemy import ColumnElement, Connection, Engine, Interval, literal_colu
 
 from billing.ledger.tables.bills import BillRow
 
-SCHEMA = "test"
+SCHEMA = "pave_test"
+LIVE_SCHEMA = "public"
 OPTION = "pave_test_mode"
 # Live rows have no clock of their own: nothing about them is other than it was without test mode.
 _CLOCK_AHEAD: ColumnElement[Any] = literal_column("bills.clock_ahead", Interval).label("clock_ahead")

@@ -68,7 +68,7 @@ def test_a_bill_of_two_months_closes_in_seconds(stack: Stack, tester: Integrator
     assert tester.add(bill_id).json()["details"]["reason"] == "bill_closed"
     # Its workflow has done its part, and has ended.
     with stack.engine.connect() as connection:
-        query = text("SELECT finished_at IS NOT NULL FROM test.bill_workflows WHERE bill_id = :id")
+        query = text("SELECT finished_at IS NOT NULL FROM pave_test.bill_workflows WHERE bill_id = :id")
         deadline = time.monotonic() + 60
         while not connection.execute(query, {"id": bill_id}).scalar_one():
             assert time.monotonic() < deadline

@@ -3,31 +3,41 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+import threading
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 import structlog
+from prometheus_client import REGISTRY
 from sqlalchemy import Engine
 from structlog.testing import LogCapture
 from temporalio.client import Client
 from temporalio.service import RPCError, RPCStatusCode
 
 from billing.bill import CloseReason
+from billing.errors import Unavailable
 from billing.ledger import (
     bills,
+    closing,
+    import_retention,
     line_items,
+    modes,
     overview,
     progress,
     reads,
     requests,
+    rollups,
     sealing,
     seals,
     webhook_backlog,
+    webhook_log,
     webhook_removal,
 )
+from billing.ledger.database import create_test_engine
 from billing.origin import Origin
 from billing.settings import Settings
 from tests.support.ledger import OpenBill, draft
@@ -206,6 +216,75 @@ def test_a_worker_gives_signs_of_life(engine: Engine, settings: Settings) -> Non
         task.cancel()
 
     asyncio.run(scenario())
+
+
+def test_rounds_of_test_mode_hold_up_no_live_ones(
+    engine: Engine, database_url: str, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However many hang: they have threads of their own."""
+    tried, goes_on = create_test_engine(database_url), threading.Event()
+    before = progress.last_beat_age(engine)
+
+    def hangs_in_test_mode(work: Callable[..., object]) -> Callable[..., object]:
+        def does(engine: Engine, *args: object, **kwargs: object) -> object:
+            if modes.is_test(engine):
+                goes_on.wait(60)
+            return work(engine, *args, **kwargs)
+
+        return does
+
+    for module, name in (
+        (closing, "close_due"), (requests, "left_pending"), (rollups, "follow"), (webhook_log, "prune"),
+        (webhook_removal, "clear"), (import_retention, "prune"),
+    ):  # fmt: skip
+        monkeypatch.setattr(module, name, hangs_in_test_mode(getattr(module, name)))
+    monkeypatch.setattr(sweeping, "BEAT_EVERY_S", 0.1)
+
+    async def scenario() -> None:
+        asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(6))
+        hanging = without_temporal(settings, tried)
+        await asyncio.sleep(0.5)
+        live = without_temporal(settings, engine)
+        try:
+            await eventually(lambda: (progress.last_beat_age(engine) or before) != before, wait_s=10)
+        finally:
+            goes_on.set()
+            for task in (hanging, live):
+                task.cancel()
+            await asyncio.gather(hanging, live, return_exceptions=True)
+
+    asyncio.run(scenario())
+    assert progress.last_beat_age(engine) < timedelta(seconds=15)
+    tried.dispose()
+
+
+def test_what_fails_in_test_mode_is_no_failure_of_live_bills(
+    engine: Engine, database_url: str, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried, failed = create_test_engine(database_url), 0
+
+    def fails(engine: Engine) -> int:
+        nonlocal failed
+        failed += 1
+        raise Unavailable
+
+    def counted() -> float:
+        return REGISTRY.get_sample_value("pave_sweep_rounds_total", {"round": "count", "outcome": "failed"}) or 0.0
+
+    monkeypatch.setattr(rollups, "follow", fails)
+    before = counted()
+
+    async def scenario(ledger: Engine) -> None:
+        task, already = without_temporal(settings, ledger), failed
+        await eventually(lambda: failed > already)
+        await asyncio.sleep(0.1)
+        task.cancel()
+
+    asyncio.run(scenario(tried))
+    assert counted() == before
+    asyncio.run(scenario(engine))
+    assert counted() == before + 1
+    tried.dispose()
 
 
 def test_the_overviews_sums_follow_within_seconds(

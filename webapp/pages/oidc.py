@@ -11,6 +11,7 @@ from webapp.identity import oidc, signing_in
 from webapp.identity.access import allow, public
 from webapp.identity.oidc import Provider, ProviderUnavailable, SignInRefused
 from webapp.identity.roles import Role
+from webapp.modes import shows_test_mode, without_prefix
 from webapp.pages.blueprint import pages
 from webapp.pages.errors import NOTICES, notice
 from webapp.pages.forms import Form
@@ -28,7 +29,7 @@ def go_to_provider() -> ResponseReturnValue:
     provider = _provider()
     if provider is None:
         return notice(404, *NOTICES[404])
-    session[_NEXT] = request.args.get("next", "")
+    session[_NEXT] = request.args.get("next") or (url_for("pages.home") if shows_test_mode() else "")
     try:
         return provider.send_there(_way_back())
     except ProviderUnavailable:
@@ -66,8 +67,8 @@ def _provider() -> Provider | None:
 
 
 def _way_back() -> str:
-    """By the configured address of these pages, whatever host a request names."""
-    return f"{system().config.public_url}{urlsplit(url_for('pages.come_from_provider')).path}"
+    """By the configured address of these pages, whatever host a request names; the one that the provider knows."""
+    return f"{system().config.public_url}{without_prefix(urlsplit(url_for('pages.come_from_provider')).path)}"
 
 
 def _unavailable(provider: Provider) -> ResponseReturnValue:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
@@ -18,8 +20,10 @@ from billing.ledger import (
     closing,
     consistency,
     customers,
+    events,
     feed,
     line_items,
+    links,
     overview,
     quick_search,
     reads,
@@ -228,8 +232,61 @@ class TestClocks:
         assert wait is not None
         assert timedelta(minutes=50) < wait < timedelta(hours=1, minutes=1)
 
+    def test_links_of_a_bill_are_made_and_revoked_by_its_clock(
+        self, tried: Engine, open_test_bill: Callable[[], Bill], origin: Origin
+    ) -> None:
+        bill, instant = open_test_bill(), datetime.now(UTC)
+        bills.advance_clock(tried, origin, bill.id, instant + timedelta(days=30))
+        link, _ = links.create(tried, origin, bill.id)
+        links.revoke(tried, origin, bill.id, link.id)
+        told = events.of_subject(tried, link.id, after_version=0, limit=2)
+        assert [event.type for event in told] == ["link.created", "link.revoked"]
+        assert all(event.occurred_at - instant >= timedelta(days=30) for event in told)
+
+    def test_figures_of_the_overview_agree_whatever_the_clocks_say(
+        self, tried: Engine, open_test_bill: Callable[[], Bill], origin: Origin
+    ) -> None:
+        """What a bill took on a day to come is in no column, so it is in no sum of the columns."""
+        bill, today = open_test_bill(), datetime.now(UTC).date()
+        line_items.add(tried, origin, bill.id, draft(currency="KWD"))
+        bills.advance_clock(tried, origin, bill.id, datetime.now(UTC) + timedelta(days=30))
+        for code in ("KWD", "JPY"):
+            line_items.add(tried, origin, bill.id, draft(currency=code))
+        while rollups.follow(tried):
+            pass
+        found = overview.read(tried, currency="KWD", days=30, bills=1)
+        assert list(found.accrual) == [today]
+        assert "KWD" in found.accrual_currencies
+        assert "JPY" not in found.accrual_currencies
+
+    def test_what_closes_soon_is_in_the_order_in_which_it_closes(self, whole: str, origin: Origin) -> None:
+        instant = datetime.now(UTC)
+        with engines(whole) as (_, tried):
+            near, far, over = (
+                bills.open_bill(tried, origin, "acme", Period(instant, instant + timedelta(days=n))).bill.id
+                for n in (10, 60, 40)
+            )
+            bills.advance_clock(tried, origin, far, instant + timedelta(days=59))
+            bills.advance_clock(tried, origin, over, instant + timedelta(days=40))
+            soon = overview.read(tried, currency="GEL", days=1, bills=3).closing_soon
+        assert [bill.id for bill in soon] == [far, near]
+
 
 class TestMigration:
+    def test_those_who_come_in_by_keys_wait_for_the_last_step_alone(self, whole: str) -> None:
+        migrate(whole, "0016", back=True)
+        with engines(whole) as (engine, _), ThreadPoolExecutor(1) as aside:
+            with engine.connect() as somebody:
+                somebody.execute(text("SELECT 1 FROM api_keys")).all()
+                migrating = aside.submit(migrate, whole)
+                mirrored = None
+                while mirrored is None:
+                    assert not migrating.done()
+                    time.sleep(0.05)
+                    mirrored = somebody.execute(text(TABLES_OF_WHO_WAITS_FOR_KEYS)).scalar()
+            migrating.result()
+        assert mirrored >= len(TABLES)
+
     def test_what_is_there_stays_and_is_live(self, whole: str, origin: Origin) -> None:
         migrate(whole, "0016", back=True)
         with engines(whole) as (engine, _):
@@ -273,6 +330,16 @@ class TestMigration:
         migrate(whole)
 
 
+# Who waits for the table of keys has this many new ones locked.
+TABLES_OF_WHO_WAITS_FOR_KEYS = """
+    SELECT (SELECT count(DISTINCT made.relation) FROM pg_locks made
+            WHERE made.pid = waits.pid AND made.granted AND made.mode = 'AccessExclusiveLock')
+    FROM pg_locks waits
+    WHERE waits.relation = to_regclass('api_keys') AND NOT waits.granted
+      AND waits.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+"""
+
+
 @contextmanager
 def engines(url: str) -> Iterator[tuple[Engine, Engine]]:
     """Both of a database."""
@@ -291,3 +358,25 @@ def test_nothing_is_done_on_a_connection_that_leads_elsewhere(whole: str, origin
             bills.open_bill(tried, origin, "acme", Period(instant, instant + timedelta(days=60)))
         with engine.connect() as connection:
             assert connection.execute(text("SELECT count(*) FROM customers")).scalar_one() == 0
+
+
+def test_a_schema_of_the_roles_name_leads_no_live_call_away(whole: str) -> None:
+    """PostgreSQL looks there first, unless it is told where."""
+    with engines(whole) as (engine, tried):
+        with engine.begin() as connection:
+            connection.execute(text("CREATE SCHEMA AUTHORIZATION CURRENT_USER"))
+        engine.dispose()
+        for ledger, schema in ((engine, "public"), (tried, SCHEMA)):
+            with ledger.connect() as connection:
+                assert connection.execute(text("SELECT current_schema()")).scalar_one() == schema
+
+
+def test_nothing_live_is_done_on_a_connection_that_leads_elsewhere(whole: str, origin: Origin) -> None:
+    with engines(whole) as (engine, tried):
+        with engine.begin() as connection:
+            connection.execute(text("ALTER SCHEMA public RENAME TO elsewhere"))
+        instant = datetime.now(UTC)
+        for ledger in (engine, tried):
+            ledger.dispose()
+        with pytest.raises(Unavailable):
+            bills.open_bill(engine, origin, "acme", Period(instant, instant + timedelta(days=60)))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
 
@@ -14,9 +16,11 @@ from werkzeug.test import TestResponse
 from billing.errors import InvalidArgument
 from billing.ledger import closing
 from billing.origin import by_the_system
+from tests.support import rates_history
 from tests.support.api import HUNG, Api, bill_body, in_days
 from webapp.api.contract import document, operation
 from webapp.api.contract.fields import examples_of
+from webapp.config import Config
 from webapp.identity import api_keys
 from webapp.identity.roles import Role
 from webapp.identity.scopes import LIVE_ONLY, Scope
@@ -269,6 +273,25 @@ class TestClock:
         closed = tester.post(f"/bills/{bill_id}/clock", {"now": in_days(1)})
         reasons = [answer.json["details"]["reason"] for answer in (closing_, closed)]
         assert reasons == ["bill_closing", "bill_closed"]
+
+    def test_rates_that_were_fresh_when_it_closed_are_no_stale_ones(
+        self, make_app: Callable[[Config], Flask], config: Config, engine: Engine, tester: Api
+    ):
+        """Rates go by everybody's clock: a bill that is two months ahead has got today's."""
+        app = make_app(replace(config, settings=replace(config.settings, oxr_app_id="an app id")))
+        with_provider = Api(app.test_client(), tester.key)
+        rates_history.store(engine, {"GEL": "2.7"})
+        bill_id = with_provider.opened()
+        with_provider.added(bill_id)
+        end = with_provider.bill(bill_id)["period_end"]
+        assert with_provider.post(f"/bills/{bill_id}/clock", {"now": end}).status_code in {200, 202}
+        tried = app.extensions["pave"].of_test_mode.engine
+        closing.close_due(tried, by_the_system("test"), limit=1_000, samples=False)
+        closed = with_provider.bill(bill_id)
+        rates = with_provider.get(f"/bills/{bill_id}/explain").json["data"]["rates"]
+        assert (closed["status"], closed["effective_at"]) == ("closed", end)
+        assert (closed["rates"]["stale"], rates["stale"]) == (False, False)
+        assert abs(instant(rates["as_of"]) - datetime.now(UTC)) < timedelta(minutes=5)
 
     def test_its_key_makes_it_safe_to_repeat(self, tester: Api):
         bill_id = tester.opened()

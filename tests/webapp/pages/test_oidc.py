@@ -70,6 +70,16 @@ def test_it_is_asked_with_state_nonce_and_a_challenge(visitor, provider):
     assert asked["code_challenge"]
 
 
+def test_from_test_mode_it_is_the_same_way_and_leads_back_there(visitor, provider, ann):
+    answer = visitor.client.get("/test/session/provider/new")
+    asked = parse_qs(urlsplit(answer.headers["Location"]).query)
+    assert asked["redirect_uri"] == ["http://localhost:8000/session/provider"]
+    for given, led in (("", "/test/"), ("?next=/test/bills", "/test/bills")):
+        there = visitor.client.get(f"/test/session/provider/new{given}").headers["Location"]
+        back = urlsplit(provider.signs_in(there, ann[0]))
+        assert visitor.client.get(f"{back.path}?{back.query}").headers["Location"] == led
+
+
 def test_the_first_time_makes_a_user_with_the_role_of_the_claim(visitor, provider, engine, ann):
     through(visitor, provider, ann[0])
     assert visitor.went_to == "/rates"

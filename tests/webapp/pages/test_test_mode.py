@@ -12,7 +12,8 @@ from flask import Flask
 from sqlalchemy import Engine
 
 from billing.bill import Bill
-from billing.ledger import bills, closing, line_items, rollups
+from billing.ledger import bills, closing, line_items, rollups, webhook_endpoints
+from billing.ledger.database import transaction
 from billing.origin import Origin, by_the_system
 from billing.period import Period
 from tests.support.ledger import draft
@@ -126,7 +127,33 @@ def test_what_is_the_same_in_both_modes_has_one_address(admin: Visitor, viewer: 
     for path in ("/rates", "/attention", "/settings/audit-log", "/settings/users", "/settings/api-keys?x=1"):
         assert led(admin, f"/test{path}") == path
     admin.open("/test/settings/webhooks")
+    assert led(admin, "/test/readyz?strict=1") == "/readyz?strict=1"
     assert admin.client.post("/test/rates/refreshes").status_code in {400, 404}
+
+
+def test_live_concerns_are_not_those_of_test_mode(app: Flask, admin: Visitor, viewer: Visitor, tried: Engine) -> None:
+    """Rates are samples here, which is said where they are."""
+    app.extensions["pave"].of_test_mode.attention.renewed()
+    assert "Rates are samples" in admin.open("/").id("attention").text
+    assert "Nothing needs attention" in admin.open("/test/").id("attention").text
+    endpoint, _ = webhook_endpoints.create(
+        tried, by_the_system("x"), "https://receiver.example/hook", None, lambda _: b"sealed"
+    )
+    with transaction(tried) as connection:
+        row = webhook_endpoints.locked(connection, endpoint.id)
+        webhook_endpoints.paused(connection, by_the_system("x"), row, webhook_endpoints.FAILING)
+    shown = admin.open("/test/").id("attention")
+    assert "1 webhook endpoint is paused" in shown.text
+    assert [link.attributes["href"] for link in shown.all("a")] == [f"/test/settings/webhooks/{endpoint.id}"]
+    assert viewer.open("/test/").id("attention").all("a") == []
+    assert "1 webhook endpoint is paused" not in admin.open("/").id("attention").text
+
+
+def test_the_bounds_of_a_process_hold_for_both_modes_together(app: Flask) -> None:
+    live = app.extensions["pave"]
+    both = (live, live.of_test_mode)
+    threads = max(8, live.config.web_threads)
+    assert sum(system.live._most_threads + system.log_watch._most for system in both) <= threads
 
 
 def test_whoever_asks_for_test_true_is_led_there(operator: Visitor, bill: Bill) -> None:
