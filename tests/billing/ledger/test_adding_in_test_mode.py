@@ -105,10 +105,10 @@ def test_those_who_went_together_are_told_each_their_own(
 
     monkeypatch.setattr(group_commit, "add_together", counted)
     with ThreadPoolExecutor(4) as pool:
-        first = pool.submit(together.add, keyed(origin), bill.id, draft("first"))
+        first = pool.submit(together.add, origin, bill.id, draft("first"))
         rest = []
         for number, one in enumerate((draft("good"), BAD, draft("good too")), start=1):
-            rest.append(pool.submit(together.add, keyed(origin), bill.id, one))
+            rest.append(pool.submit(together.add, origin, bill.id, one))
             while len(together._waiting) < number:
                 time.sleep(0.01)
         both_wait.set()
