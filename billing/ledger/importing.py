@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -19,7 +20,7 @@ from billing.errors import BillingError, BillNotFound, FailedPrecondition, Unaut
 from billing.identifiers import new_id
 from billing.ledger import imports, line_items, repeats
 from billing.ledger.arrays import array
-from billing.ledger.clock import now
+from billing.ledger.clock import keep_to_bill, now
 from billing.ledger.database import transaction
 from billing.ledger.line_items import Entry, Outcome
 from billing.ledger.rows import Row
@@ -68,14 +69,14 @@ def _take(
         if not rows:
             imports.finish(connection, imports.origin_of(one), one, "done")
             return Step(0, is_over=True)
-        origin = imports.origin_of(one)
+        origin, started_at = imports.origin_of(one), one.started_at or now(connection)
         refusal = refusal or _refused_as_a_whole(connection, one, rows[0].bill_id)
         entries = {row.number: _entry(row) for row in rows}
         if refusal is not None:
             outcomes: Mapping[int, Outcome] = dict.fromkeys(entries, _refused(refusal))
         else:
             outcomes = _decide(connection, origin, rows[0].bill_id, entries, offered)
-        _store(connection, one, rows[-1], outcomes)
+        _store(connection, one, rows[-1], outcomes, started_at)
         return Step(len(rows), is_over=False)
 
 
@@ -127,6 +128,7 @@ def _decide(
     decided: dict[UUID, Outcome] = {}
     if firsts:
         asked = list(firsts.values())
+        keep_to_bill(connection, bill_id)
         accepted = line_items.accept(line_items.within(connection), origin, bill_id, asked)
         decided = dict(zip((entry.id for entry in asked), accepted.outcomes, strict=True))
     return {
@@ -174,7 +176,7 @@ _TAKEN = text(
 )
 
 
-def _store(connection: Connection, one: Row, last: Row, outcomes: Mapping[int, Outcome]) -> None:
+def _store(connection: Connection, one: Row, last: Row, outcomes: Mapping[int, Outcome], started_at: datetime) -> None:
     told = [_told(number, outcome) for number, outcome in outcomes.items()]
     connection.exec_driver_sql(_OUTCOMES, (*map(array, zip(*told, strict=True)), one.id))
     counted = Counter(outcome for _, outcome, *_ in told)
@@ -183,7 +185,7 @@ def _store(connection: Connection, one: Row, last: Row, outcomes: Mapping[int, O
         .where(ImportRow.id == one.id)
         .values(
             state="running",
-            started_at=one.started_at or now(connection),
+            started_at=started_at,
             after_bill_id=last.bill_id,
             after_number=last.number,
             added=one.added + counted["added"],

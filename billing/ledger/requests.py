@@ -61,6 +61,7 @@ def store(engine: Engine, origin: Origin, bill_id: UUID, draft: LineItemDraft) -
             if added is None:
                 added = _by_reference(connection, bill_id, draft)
             if added is not None:
+                keep_to_bill(connection, bill_id)
                 row = connection.execute(_insert_added(origin, bill_id, draft, added)).one()
                 return replace(_request_of(connection, row), replayed=True)
             _refuse_closed(connection, bill_id)

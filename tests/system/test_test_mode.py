@@ -10,11 +10,14 @@ from decimal import Decimal
 from uuid import uuid4
 
 import pytest
+import requests
 from sqlalchemy import text
 
 from billing.clock import rfc3339
 from billing.money import plain
 from embedded.temporal import Temporal
+from tests.support.agreement import Staff
+from tests.support.imports import NDJSON, ndjson, row
 from tests.support.integrator import HUNG, Integrator
 from tests.support.stack import Stack, without_temporal
 from tests.support.webhook_receiver import WebhookReceiver
@@ -139,6 +142,28 @@ def test_an_item_asked_for_without_waiting_is_added_by_the_bills_clock(tester: I
         time.sleep(0.1)
     (item,) = tester.bill(bill_id)["line_items"]
     assert datetime.fromisoformat(item["created_at"]) > end - timedelta(minutes=10)
+
+
+def test_a_file_is_imported_by_the_bills_clock(stack: Stack, tester: Integrator, staff: Staff) -> None:
+    """By a workflow, in a queue of test mode's own; people see it below `/test`."""
+    bill_id = tester.opened(ends_in=TWO_MONTHS)
+    end = end_of(tester, bill_id)
+    clock(tester, bill_id, end - timedelta(minutes=10))
+    headers = {**tester.headers, "Content-Type": NDJSON}
+    content = ndjson([row()] * 1_500 + [row(currency="nonsense")])
+    sent = requests.post(f"{tester.url}/imports?bill_id={bill_id}", content, headers=headers, timeout=20)
+    assert sent.status_code == 202, sent.text
+    address = f"/imports/{sent.json()['data']['id']}"
+    deadline = time.monotonic() + 60
+    while (one := tester.get(address).json()["data"])["state"] != "done":
+        assert time.monotonic() < deadline, one
+        time.sleep(0.1)
+    assert (one["added"], one["rejected"]) == (1_500, 1)
+    bill = tester.bill(bill_id)
+    assert (bill["item_count"], bill["test"]) == (1_500, True)
+    assert all(datetime.fromisoformat(item["created_at"]) > end - timedelta(minutes=10) for item in bill["line_items"])
+    assert "Test mode" in staff.page(f"/test/bills/{bill_id}{address}").words
+    assert staff.session.get(f"{stack.url}/bills/{bill_id}{address}", timeout=20).status_code == 404
 
 
 def test_numbers_and_the_feed_of_live_bills_know_nothing_of_it(integrator: Integrator, tester: Integrator) -> None:

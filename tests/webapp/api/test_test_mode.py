@@ -10,14 +10,17 @@ from uuid import UUID, uuid4
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
-from sqlalchemy import Engine
+from sqlalchemy import Engine, text
 from werkzeug.test import TestResponse
 
+from billing.clock import rfc3339
 from billing.errors import InvalidArgument
 from billing.ledger import closing
+from billing.ledger.database import transaction
 from billing.origin import by_the_system
 from tests.support import rates_history
 from tests.support.api import HUNG, Api, bill_body, in_days
+from tests.support.imports import imported, ndjson, row
 from webapp.api.contract import document, operation
 from webapp.api.contract.fields import examples_of
 from webapp.config import Config
@@ -292,6 +295,35 @@ class TestClock:
         assert (closed["status"], closed["effective_at"]) == ("closed", end)
         assert (closed["rates"]["stale"], rates["stale"]) == (False, False)
         assert abs(instant(rates["as_of"]) - datetime.now(UTC)) < timedelta(minutes=5)
+
+    def test_an_import_goes_by_it(self, tester: Api, test_engine: Engine):
+        ahead, other = tester.opened(), tester.opened()
+        end = instant(tester.bill(ahead)["period_end"])
+        to = end - timedelta(hours=1)
+        tester.post(f"/bills/{ahead}/clock", {"now": rfc3339(to)})
+        began = datetime.now(UTC)
+        done = imported(tester, test_engine, ndjson([row(bill_id=ahead), row(bill_id=other)]))
+        (item,) = tester.bill(ahead)["line_items"]
+        (of_now,) = tester.bill(other)["line_items"]
+        assert to <= instant(item["created_at"]) < end
+        assert abs(instant(of_now["created_at"]) - began) < timedelta(minutes=5)
+        assert abs(instant(done["started_at"]) - began) < timedelta(minutes=5)
+        # Nobody has closed it yet.
+        with transaction(test_engine) as connection:
+            connection.execute(
+                text("UPDATE bills SET clock_ahead = clock_ahead + interval '2 hours' WHERE id = :id"), {"id": ahead}
+            )
+        late = imported(tester, test_engine, ndjson([row()]), ahead)
+        assert [one["reason"] for one in late["report"]] == ["period_ended"]
+
+    def test_a_request_for_what_was_added_before_is_decided_by_it(self, tester: Api):
+        bill_id = tester.opened()
+        tester.post(f"/bills/{bill_id}/clock", {"now": in_days(20)})
+        path = f"/bills/{bill_id}/line-items"
+        tester.post(path, HUNG, Idempotency_Key="once")
+        request = tester.post(path, HUNG, Idempotency_Key="once", Prefer="respond-async").json["data"]
+        assert request["state"] == "added"
+        assert instant(request["decided_at"]) - instant(request["created_at"]) > timedelta(days=19)
 
     def test_its_key_makes_it_safe_to_repeat(self, tester: Api):
         bill_id = tester.opened()
