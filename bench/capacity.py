@@ -106,7 +106,8 @@ class Capacity:
     timers_worker_cores: float
 
 
-POOL_SIZE = 40
+# Those of test mode among them.
+POOL_SIZE = 50
 EVENTS_PER_BILL = 3
 
 
