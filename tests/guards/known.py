@@ -475,7 +475,7 @@ GUARDS = (
     Guard(
         "test mode: a connection that leads to the live ledger is refused",
         "billing/ledger/database.py",
-        ', (_refuse_another_ledger, "connect")',
+        ', (_refuse_elsewhere(search_path[0]), "connect")',
         "",
         "tests/billing/ledger/test_modes.py::test_nothing_is_done_on_a_connection_that_leads_elsewhere",
     ),
