@@ -106,8 +106,8 @@ class Capacity:
     timers_worker_cores: float
 
 
-# Those of test mode among them.
-POOL_SIZE = 50
+POOL_SIZE = 40
+TEST_POOL_SIZE = 10
 EVENTS_PER_BILL = 3
 
 
@@ -132,7 +132,7 @@ def capacity(load: Load, costs: Costs) -> Capacity:
         web_processes=web_processes,
         news_processes=news_processes,
         postgres_cores=peak * costs.postgres_add_ms / 1000,
-        connections=(news_processes + _processes(worker_cores)) * POOL_SIZE,
+        connections=(news_processes + _processes(worker_cores)) * (POOL_SIZE + TEST_POOL_SIZE),
         news_per_s=news_per_s,
         worker_cores=worker_cores,
         worker_processes=_processes(worker_cores),

@@ -15,6 +15,7 @@ from bench.capacity import (
     ENDED_PER_S_AT_MOST,
     NEWS_PER_S,
     POOL_SIZE,
+    TEST_POOL_SIZE,
     TIMERS_SPREAD_S,
     Costs,
     Load,
@@ -67,7 +68,7 @@ def test_there_are_processes_enough_and_never_fewer_than_two() -> None:
     assert capacity(Load(1), COSTS).web_processes == 2
     assert busy.web_processes * BUSY >= busy.web_cores > (busy.web_processes - 1) * BUSY
     assert busy.news_processes * 5 >= busy.news_per_s > (busy.news_processes - 1) * 5
-    assert busy.connections == (busy.news_processes + busy.worker_processes) * 40
+    assert busy.connections == (busy.news_processes + busy.worker_processes) * 50
 
 
 def test_news_that_cover_many_items_cost_temporal_less_and_the_ledger_the_same() -> None:
@@ -105,7 +106,7 @@ def test_what_is_counted_with_is_what_the_code_has() -> None:
     assert TIMERS_SPREAD_S == messages.TIMERS_SPREAD_S
     assert (ENDED_AT_ONCE, ENDED_PER_S_AT_MOST) == (catching_up.ENDINGS_AT_ONCE, catching_up.ENDINGS_PER_S)
     assert NEWS_PER_S == news.SIGNALS_PER_S
-    assert POOL_SIZE == database.POOL_SIZE
+    assert (POOL_SIZE, TEST_POOL_SIZE) == (database.POOL_SIZE, database.TEST_POOL_SIZE)
 
 
 def test_the_table_has_a_column_for_each_size() -> None:
