@@ -57,7 +57,7 @@ EPOCH_FOR_S = 5.0
 
 
 class BillWorkflows:
-    """One a process. Thread-safe; connects at first use, so after any fork.
+    """One a process and mode. Thread-safe; connects at first use, so after any fork.
 
     `read_epoch` reads the ledger's, on a thread of its own.
     """

@@ -1,4 +1,4 @@
-"""The way to PostgreSQL: one engine a process, bounded waits, its failures in the business's words."""
+"""The way to PostgreSQL: an engine of each mode in a process, bounded waits, its failures in the business's words."""
 
 from __future__ import annotations
 

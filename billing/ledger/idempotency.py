@@ -69,11 +69,12 @@ def remember(
 
 def known_additions(engine: Engine, origin: Origin, bill_id: UUID, keys: Sequence[str]) -> Mapping[str, bytes]:
     """Which of these keys have added items to the bill, or have asked for it, with their fingerprints."""
-    found = database.rows(engine, _KNOWN_ADDITIONS, (bill_id, origin.account_id, list(keys)) * 2)
+    found = database.rows(engine, KNOWN_ADDITIONS, (bill_id, origin.account_id, list(keys)) * 2)
     return {row.key: bytes(row.fingerprint) for row in found}
 
 
-_KNOWN_ADDITIONS = """
+# Of a bill, an account and keys, twice.
+KNOWN_ADDITIONS = """
     SELECT key, fingerprint FROM idempotency_keys
     WHERE scope_id = %s AND account_id = %s AND operation IN ('add_line_item', 'add_line_items') AND key = ANY(%s)
     UNION

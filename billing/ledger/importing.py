@@ -18,7 +18,7 @@ from sqlalchemy import Connection, Engine, exc, text, update
 from billing.bill import MOST_ITEMS_IN_A_CALL, LineItemDraft
 from billing.errors import BillingError, BillNotFound, FailedPrecondition, Unauthenticated, UnsupportedCurrency
 from billing.identifiers import new_id
-from billing.ledger import imports, line_items, repeats
+from billing.ledger import idempotency, imports, line_items, references, repeats
 from billing.ledger.arrays import array
 from billing.ledger.clock import keep_to_bill, now
 from billing.ledger.database import transaction
@@ -146,34 +146,12 @@ def _withdrawn(
     others = [entry for entry in entries if entry.draft.currency not in offered]
     if not others:
         return set()
-    asked = {
-        "bill": bill_id,
-        "account": origin.account_id,
-        "keys": [entry.key for entry in others if entry.key is not None],
-        "sources": [entry.draft.source for entry in others],
-        "references": [entry.draft.reference for entry in others],
-    }
-    known = set(connection.execute(_KNOWN_KEYS, asked).scalars())
-    taken = {(row.source, row.reference) for row in connection.execute(_TAKEN, asked)}
-    return {e.id for e in others if e.key not in known and e.draft.source_and_reference not in taken}
-
-
-_KNOWN_KEYS = text(
-    """
-    SELECT key FROM idempotency_keys
-    WHERE scope_id = :bill AND account_id = :account AND operation IN ('add_line_item', 'add_line_items')
-      AND key = ANY(CAST(:keys AS text[]))
-    """
-)
-_TAKEN = text(
-    """
-    SELECT k.source, k.reference FROM bills b
-    CROSS JOIN unnest(CAST(:sources AS text[]), CAST(:references AS text[])) AS asked(source, reference)
-    JOIN line_item_references k
-        ON k.customer_id = b.customer_id AND k.source = asked.source AND k.reference = asked.reference
-    WHERE b.id = :bill
-    """
-)
+    keys = [entry.key for entry in others if entry.key is not None]
+    known = connection.exec_driver_sql(idempotency.KNOWN_ADDITIONS, (bill_id, origin.account_id, keys) * 2)
+    named = ([e.draft.source for e in others], [e.draft.reference for e in others], bill_id)
+    taken = {tuple(row) for row in connection.exec_driver_sql(references.TAKEN, named)}
+    repeated = {row.key for row in known}
+    return {e.id for e in others if e.key not in repeated and e.draft.source_and_reference not in taken}
 
 
 def _store(connection: Connection, one: Row, last: Row, outcomes: Mapping[int, Outcome], started_at: datetime) -> None:

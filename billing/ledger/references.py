@@ -22,11 +22,12 @@ def taken(engine: Engine, bill_id: UUID, pairs: Collection[tuple[str, str]]) -> 
     if not pairs:
         return set()
     sources, references = zip(*pairs, strict=True)
-    found = database.rows(engine, _TAKEN, (list(sources), list(references), bill_id))
+    found = database.rows(engine, TAKEN, (list(sources), list(references), bill_id))
     return {(row.source, row.reference) for row in found}
 
 
-_TAKEN = """
+# Of sources, their references, and a bill.
+TAKEN = """
     SELECT k.source, k.reference FROM bills b
     CROSS JOIN unnest(%s::text[], %s::text[]) AS asked(source, reference)
     JOIN line_item_references k

@@ -9,6 +9,7 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
+from migrations.losing import refuse_to_lose
 from migrations.mirror import FUNCTIONS, SCHEMA, TABLES, mirror, mirror_functions
 
 revision = "0017"
@@ -22,6 +23,17 @@ LANGUAGE sql VOLATILE PARALLEL SAFE AS $$
     SELECT public.billing_now()
         + coalesce(nullif(current_setting('pave.bill_clock_ahead', true), '')::interval, interval '0')
 $$
+"""
+
+
+# Each with its event, as any other.
+REVOKED = """
+    WITH revoked AS (
+        UPDATE api_keys SET revoked_at = public.billing_now() WHERE test AND revoked_at IS NULL RETURNING id, revoked_at
+    )
+    INSERT INTO events (subject_type, subject_id, version, type, actor_kind, actor_id, actor_name, request_id, occurred_at)
+    SELECT 'api_key', id, 2, 'api_key.revoked', 'system', 'billing', 'Pave Billing', 'migration-0017', revoked_at
+    FROM revoked
 """
 
 
@@ -43,9 +55,12 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """What was made in test mode is lost; its keys open nothing any more."""
-    op.execute(f"DROP SCHEMA {SCHEMA} CASCADE")
-    op.execute(
-        "UPDATE api_keys SET revoked_at = coalesce(revoked_at, clock_timestamp()), customer_ids = NULL WHERE test"
+    refuse_to_lose(
+        "test-mode",
+        f"SELECT (SELECT count(*) FROM {SCHEMA}.events) + (SELECT count(*) FROM api_keys WHERE test AND revoked_at IS NULL)",  # noqa: S608  a constant
+        "what was made in test mode would go, and its API keys would be revoked",
     )
+    op.execute(f"DROP SCHEMA {SCHEMA} CASCADE")
+    op.execute(REVOKED)
+    op.execute("UPDATE api_keys SET customer_ids = NULL WHERE test")
     op.drop_column("api_keys", "test")

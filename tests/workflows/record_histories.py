@@ -27,6 +27,7 @@ from tests.support.ledger import OpenBill, draft
 from tests.workflows.conftest import serving, state_when
 from workflows.bill import BillWorkflow
 from workflows.connection import connect
+from workflows.imports import Imported, ImportLife, ImportWorkflow
 from workflows.messages import BillLife, figures_of
 from workflows.telling import start, tell_the_last
 from workflows.webhooks import Delivered, WebhookLife, WebhookWorkflow
@@ -162,6 +163,26 @@ async def with_answers(
             WebhookWorkflow.run, life, id=f"webhook-{queue}", task_queue=queue, start_signal="wake"
         )
         await scenario(client, handle)
+
+
+def test_record_an_import_that_continued_as_new(settings: Settings) -> None:
+    """Both of its runs: one that makes room, one that ends."""
+    answers = [*(Imported(1_000) for _ in range(6)), Imported(is_over=True)]
+
+    @activity.defn(name="import_rows")
+    async def import_rows(_import_id: str) -> Imported:
+        return answers.pop(0)
+
+    async def scenario() -> None:
+        client, queue = await connect(settings), settings.temporal_task_queue
+        async with Worker(client, task_queue=queue, workflows=[ImportWorkflow], activities=[import_rows]):
+            life = ImportLife("0199aaaa-0000-7000-8000-000000000000", longest_history=20)
+            handle = await client.start_workflow(ImportWorkflow.run, life, id=f"import-{queue}", task_queue=queue)
+            await handle.result()
+            await record(client, handle.id, "imports/continued_as_new", handle.first_execution_run_id)
+            await record(client, handle.id, "imports/over")
+
+    asyncio.run(scenario())
 
 
 # told_the_last_by_before.json was recorded in the same way, the worker being of the version before there was

@@ -12,9 +12,11 @@ from temporalio.worker import Replayer, UnsandboxedWorkflowRunner
 from temporalio.workflow import NondeterminismError
 
 from workflows.bill import BillWorkflow
+from workflows.imports import ImportWorkflow
 from workflows.webhooks import WebhookWorkflow
 
 HISTORIES = sorted(Path(__file__).with_name("histories").glob("*.json"))
+IMPORTS = sorted((Path(__file__).with_name("histories") / "imports").glob("*.json"))
 WEBHOOKS = sorted((Path(__file__).with_name("histories") / "webhooks").glob("*.json"))
 
 
@@ -32,8 +34,16 @@ def test_a_recorded_history_of_a_webhook_endpoint_replays(path: Path) -> None:
     asyncio.run(replayer.replay_workflow(history))
 
 
-def test_there_are_histories_of_webhook_endpoints() -> None:
+@pytest.mark.parametrize("path", IMPORTS, ids=lambda path: path.stem)
+def test_a_recorded_history_of_an_import_replays(path: Path) -> None:
+    history = WorkflowHistory.from_json("import-recorded", path.read_text())
+    replayer = Replayer(workflows=[ImportWorkflow], data_converter=pydantic_data_converter)
+    asyncio.run(replayer.replay_workflow(history))
+
+
+def test_there_are_histories_of_webhook_endpoints_and_of_imports() -> None:
     assert {path.stem for path in WEBHOOKS} >= {"woken_and_over", "continued_as_new"}
+    assert {path.stem for path in IMPORTS} >= {"over", "continued_as_new"}
 
 
 def test_there_are_histories_of_every_way_to_end() -> None:

@@ -28,8 +28,8 @@ class Scope(StrEnum):
 MEANING: Mapping[Scope, str] = {
     Scope.BILLS_READ: "Read bills and their line items",
     Scope.BILLS_WRITE: "Open bills",
-    Scope.BILLS_CLOSE: "Close bills and move the end of their period",
-    Scope.ITEMS_WRITE: "Add line items and take them back",
+    Scope.BILLS_CLOSE: "Close bills, move the end of their period, advance the clocks of test bills",
+    Scope.ITEMS_WRITE: "Add line items, singly or by files, and take them back",
     Scope.CUSTOMERS_READ: "Read customers, with names and addresses",
     Scope.CUSTOMERS_WRITE: "Register and edit customers",
     Scope.RATES_READ: "Read rates and the currencies offered",

@@ -36,6 +36,7 @@ from billing.ledger.public_events import PUBLIC
 from billing.origin import Origin, by_the_system
 from billing.period import Period
 from embedded.postgres import Postgres
+from migrations.losing import WouldBeLost
 from migrations.mirror import FUNCTIONS, SCHEMA, TABLES
 from tests.conftest import migrate
 from tests.support.ledger import OFFERED, OpenBill, draft, keyed
@@ -322,10 +323,14 @@ class TestMigration:
             api_keys.create(engine, name="a", role=Role.VIEWER)
             api_keys.create(engine, name="b", role=Role.VIEWER, test=True)
             api_keys.create(engine, name="b", role=Role.VIEWER, test=True, customers=["acme"])
-        migrate(whole, "0016", back=True)
+        with pytest.raises(WouldBeLost, match="test-mode"):
+            migrate(whole, "0016", back=True)
+        migrate(whole, "0016", back=True, lose="test-mode")
         with engines(whole) as (engine, _), engine.connect() as connection:
             query = text("SELECT revoked_at IS NOT NULL FROM api_keys ORDER BY id")
             assert connection.execute(query).scalars().all() == [False, True, True]
+            told = text("SELECT count(*) FROM events WHERE type = 'api_key.revoked'")
+            assert connection.execute(told).scalar_one() == 2
             assert connection.execute(text("SELECT id FROM bills")).scalars().all() == [live.id]
         migrate(whole)
 

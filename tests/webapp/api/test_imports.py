@@ -398,6 +398,15 @@ def test_a_currency_that_is_no_longer_offered_is_refused_but_for_repeats(api: Ap
     assert report[2]["reason"] == "unsupported_currency"
 
 
+def test_nor_what_was_asked_for_while_it_was_offered(api: Api, engine: Engine):
+    bill_id = api.opened()
+    asked = api.post(f"/bills/{bill_id}/line-items", row(), Prefer="respond-async", Idempotency_Key="a")
+    assert asked.status_code == 202
+    import_id = sent(api, ndjson([row(key="a")]), bill_id).json["data"]["id"]
+    carried_out(engine, import_id, offered=["USD"])
+    assert [one["outcome"] for one in report_of(api, import_id)] == ["added"]
+
+
 @pytest.mark.parametrize("at_once", [1_000, 7])
 def test_a_row_that_the_database_refuses_keeps_no_other_from_being_added(
     api: Api, engine: Engine, at_once: int, monkeypatch: pytest.MonkeyPatch
