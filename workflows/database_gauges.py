@@ -120,6 +120,9 @@ def _families(figures: Monitored) -> Iterator[GaugeMetricFamily]:
     yield _gauge(
         "pave_webhooks_late_seconds", "Since a webhook should have been looked after.", figures.webhooks_late_s
     )
+    yield _gauge(
+        "pave_imports_oldest_seconds", "Since the first import that isn't done was begun.", figures.oldest_import_s
+    )
     yield _labelled(
         "pave_webhook_endpoints_paused", "Paused webhook endpoints.", "reason", figures.webhook_endpoints_paused
     )

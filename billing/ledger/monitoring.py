@@ -42,6 +42,7 @@ class Monitored:
     webhooks_pending: int
     webhooks_late_s: float
     webhook_endpoints_paused: Mapping[str, int]
+    oldest_import_s: float
 
 
 def monitored(engine: Engine, *, samples: bool, stale_after: timedelta) -> Monitored:
@@ -67,6 +68,7 @@ def monitored(engine: Engine, *, samples: bool, stale_after: timedelta) -> Monit
         webhooks_pending=row.webhooks_pending,
         webhooks_late_s=_age_s(row.now, row.webhooks_due_at) or 0.0,
         webhook_endpoints_paused={BY_HAND: row.paused_by_hand, FAILING: row.paused_failing},
+        oldest_import_s=_age_s(row.now, row.first_import) or 0.0,
     )
 
 
@@ -92,6 +94,8 @@ _FIGURES = text(
                                   LIMIT :limit) AS pending) AS requests_pending,
            (SELECT count(*) FROM (SELECT FROM events WHERE (xid, seq) > (position.xid, position.seq)
                                   LIMIT :limit) AS events) AS events_not_counted,
+           (SELECT min(coalesce(started_at, created_at)) FROM imports
+            WHERE state IN ('waiting', 'running')) AS first_import,
            (SELECT max(beat_at) FROM worker_heartbeats) AS beat_at,
            (SELECT provider_time FROM rate_snapshots WHERE state = 'accepted' AND sample = :samples
             ORDER BY accepted_at DESC, id DESC LIMIT 1) AS provider_time,

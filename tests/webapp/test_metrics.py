@@ -22,6 +22,7 @@ from billing.ledger import line_items
 from billing.origin import Origin
 from billing.settings import Settings, SettingsInvalid
 from embedded.postgres import Postgres
+from tests.support.imports import carried_out, row, stored
 from tests.support.ledger import OpenBill, draft
 from tests.support.scrapes import Scrape, read
 from webapp import metrics, metrics_files
@@ -157,6 +158,19 @@ def test_the_database_says_what_is_late(engine: Engine, database_url: str, origi
     assert seen.value("pave_events_not_counted") == events
     assert seen.value("pave_sums_age_seconds") is None  # never followed: no age rather than none
     assert seen.value("pave_rates_stale") == 0  # samples
+
+
+def test_an_import_that_nobody_carries_out_is_seen_to_wait(
+    engine: Engine, database_url: str, origin: Origin, open_bill: OpenBill
+) -> None:
+    one = stored(engine, origin, [row()], open_bill().id)
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE imports SET created_at = created_at - interval '1 hour'"))
+    waited = _of_database(Settings(database_url)).value("pave_imports_oldest_seconds")
+    carried_out(engine, str(one.id))
+
+    assert 3600 <= (waited or 0) < 4200
+    assert _of_database(Settings(database_url)).value("pave_imports_oldest_seconds") == 0
 
 
 def test_rates_nobody_ever_got_are_stale(database_url: str) -> None:
