@@ -11,7 +11,7 @@ from uuid import UUID, uuid4
 import pytest
 from sqlalchemy import Engine, text
 
-from billing.ledger import bills, consistency, epochs, line_items, sealing, verification, webhook_queue
+from billing.ledger import bills, consistency, epochs, line_items, sealing, verification, webhook_backlog
 from billing.ledger.database import create_engine
 from billing.ledger.seals import entries_in
 from billing.ledger.verification import Known
@@ -60,7 +60,7 @@ def happens(engine: Engine, origin: Origin, name: str) -> int:
 
 def fill(engine: Engine, endpoint_id: UUID) -> None:
     for _ in range(10):
-        webhook_queue.fill(engine, endpoint_id, give_up_after=timedelta(days=3))
+        webhook_backlog.fill(engine, endpoint_id, give_up_after=timedelta(days=3))
 
 
 def queued(engine: Engine, endpoint_id: UUID) -> list[tuple[UUID, int]]:
