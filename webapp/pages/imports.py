@@ -30,6 +30,8 @@ from webapp.uploads import takes_upload
 
 # With what a form has beside its file.
 LARGEST_UPLOAD = LONGEST_FILE + 64 * 1024
+# The parser counts pieces of the file, of 64 KB, until it has put them aside.
+LARGEST_IN_FIELDS = 512 * 1024
 SHOWN_IMPORTS = 100
 NO_FILE = InvalidArgument("choose a file first", reason="required", field="file")
 
@@ -63,7 +65,7 @@ def new_import(bill_id: str) -> ResponseReturnValue:
 
 @pages.post("/bills/<bill_id>/imports")
 @allow(Role.OPERATOR)
-@takes_upload(LARGEST_UPLOAD, in_fields=64 * 1024)
+@takes_upload(LARGEST_UPLOAD, in_fields=LARGEST_IN_FIELDS)
 def preview_import(bill_id: str) -> ResponseReturnValue:
     """Reads the file and adds nothing: its page shows what would be added, and asks."""
     bill = queries.bill(system(), parse_bill_id(bill_id))

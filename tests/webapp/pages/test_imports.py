@@ -13,6 +13,7 @@ from werkzeug.datastructures import FileStorage
 from billing.bill import BillStatus
 from billing.ledger import bills, import_retention, imports, reads
 from billing.ledger.database import transaction
+from billing.ledger.imports import MOST_ROWS
 from tests.support.imports import carried_out, csv_of, row
 from webapp.imports import files
 
@@ -61,6 +62,12 @@ def test_the_bills_page_leads_there(operator, viewer, new_bill):
     assert f"/bills/{bill.id}/imports/new" not in {
         a.attributes.get("href") for a in viewer.open(f"/bills/{bill.id}").all("a")
     }
+
+
+def test_a_file_of_as_many_rows_as_there_may_be_is_previewed(operator, new_bill):
+    content = b"description,quantity,unit_price,currency\n" + b"Card payments,6,0.6,GEL\n" * MOST_ROWS
+    page, _ = previewed(operator, new_bill(), content)
+    assert title(page) == "100,000 of 100,000 rows can be added"
 
 
 def test_the_preview_says_what_would_be_added_and_stores_no_line(operator, new_bill, engine):
