@@ -32,7 +32,8 @@ from sqlalchemy import Engine, text  # noqa: E402
 from billing.bill import LineItemDraft  # noqa: E402
 from billing.ledger import audit_log, bills, line_items, sealing, verification  # noqa: E402
 from billing.ledger.audit_log import LogFilter, Place  # noqa: E402
-from billing.ledger.database import create_engine, transaction  # noqa: E402
+from billing.ledger.database import transaction  # noqa: E402
+from billing.ledger.engines import create_engine  # noqa: E402
 from billing.origin import Actor, ActorKind, Origin  # noqa: E402
 from billing.period import Period  # noqa: E402
 from embedded.postgres import Postgres  # noqa: E402

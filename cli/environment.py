@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 from sqlalchemy import Engine
 
-from billing.ledger.database import create_engine
+from billing.ledger.engines import create_engine
 from billing.settings import Settings
 from embedded import run_state
 

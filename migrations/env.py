@@ -7,7 +7,7 @@ import os
 from alembic import context
 
 from billing.ledger.base import Base
-from billing.ledger.database import create_engine
+from billing.ledger.engines import create_engine
 from billing.ledger.tables import (
     audit,
     bills,

@@ -14,7 +14,7 @@ from flask_wtf.csrf import CSRFProtect
 from htmx_flask import Htmx
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from billing.ledger import database
+from billing.ledger import engines
 from billing.ledger.base import Base
 from billing.logs import configure as configure_logging
 from webapp import headers, health, logs, metrics, modes, spans, uploads
@@ -124,8 +124,8 @@ def _add_layers(app: Flask, system: System) -> None:
 def _flask_config(config: Config) -> dict[str, object]:
     return {
         "SECRET_KEY": config.secret_key,
-        "SQLALCHEMY_DATABASE_URI": database.psycopg_url(config.settings.database_url),
-        "SQLALCHEMY_ENGINE_OPTIONS": database.engine_options(),
+        "SQLALCHEMY_DATABASE_URI": engines.psycopg_url(config.settings.database_url),
+        "SQLALCHEMY_ENGINE_OPTIONS": engines.engine_options(),
         # `__Host-` makes browsers insist on Secure and on this very host; plain HTTP on localhost can't have it.
         "SESSION_COOKIE_NAME": "__Host-session" if config.is_https else "session",
         "SESSION_COOKIE_SECURE": config.is_https,

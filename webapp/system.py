@@ -11,7 +11,7 @@ from flask import Flask, Response, after_this_request, current_app, has_request_
 from sqlalchemy import Engine
 
 from billing.ledger import epochs, feed, modes
-from billing.ledger.database import create_test_engine
+from billing.ledger.engines import create_test_engine
 from billing.ledger.group_commit import GroupCommit
 from billing.ledger.settings import offered
 from billing.ledger.standings import standings

@@ -19,7 +19,7 @@ from sqlalchemy import Engine
 
 from billing.ledger import findings
 from billing.ledger.consistency import Kind
-from billing.ledger.database import create_engine
+from billing.ledger.engines import create_engine
 from billing.ledger.monitoring import Monitored, monitored
 from billing.settings import Settings
 

@@ -20,7 +20,7 @@ from temporalio.runtime import Runtime
 from temporalio.service import RPCError
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker, WorkflowRunner
 
-from billing.ledger.database import create_engine, create_test_engine
+from billing.ledger.engines import create_engine, create_test_engine
 from billing.logs import configure as configure_logging
 from billing.settings import Settings
 from workflows import scraping, tracing, worker_metrics

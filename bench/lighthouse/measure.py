@@ -18,7 +18,7 @@ from pathlib import Path
 import click
 import requests
 
-from billing.ledger.database import create_engine
+from billing.ledger.engines import create_engine
 from embedded import errand, ports, probe
 from embedded.child import Child
 from embedded.postgres import Postgres

@@ -20,7 +20,7 @@ from sqlalchemy import Engine
 
 from billing.bill import LineItemDraft
 from billing.ledger import bills, closing, line_items
-from billing.ledger.database import create_engine
+from billing.ledger.engines import create_engine
 from billing.origin import Actor, ActorKind, Origin
 from billing.period import Period
 from embedded.postgres import Postgres

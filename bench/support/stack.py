@@ -18,7 +18,7 @@ from typing import Self
 
 import psycopg
 
-from billing.ledger.database import create_engine
+from billing.ledger.engines import create_engine
 from embedded import errand, ports, probe
 from embedded.child import Child
 from embedded.postgres import Postgres

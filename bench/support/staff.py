@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 
 from bench.support.stack import Stack
 from bench.support.turns import Asker, Request
-from billing.ledger.database import create_engine
+from billing.ledger.engines import create_engine
 from webapp.identity import user_changes
 from webapp.identity.roles import Role
 

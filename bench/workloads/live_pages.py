@@ -21,7 +21,7 @@ from bench.support.nginx import Missing, Nginx
 from bench.support.stack import Stack
 from bench.support.turns import Asker, Request
 from billing.ledger import links
-from billing.ledger.database import create_engine
+from billing.ledger.engines import create_engine
 from billing.origin import by_the_system
 from webapp.customer.tokens import token_of
 from webapp.identity import user_changes

@@ -17,7 +17,7 @@ from sqlalchemy import Engine
 from billing.bill import LineItemDraft
 from billing.errors import BillingError, BillNotFound, IdempotencyInProgress, Unavailable
 from billing.ledger.adding import Added, Asked, Outcome, add_together, alone, as_read, asked
-from billing.ledger.database import LOCK_TIMEOUT_S
+from billing.ledger.engines import LOCK_TIMEOUT_S
 from billing.origin import Origin
 
 MOST_TOGETHER = 64

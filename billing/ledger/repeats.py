@@ -1,12 +1,12 @@
-"""Rows of one call with one key: the first of them is decided, and the later ones repeat it as they would in a call of
-their own."""
+"""Many rows at once: of those with one key the first is decided, and the later ones repeat it as they would in a call
+of their own; a bill that takes none refuses them together."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from uuid import UUID
 
-from billing.errors import IdempotencyKeyReused
+from billing.errors import FailedPrecondition, IdempotencyKeyReused
 from billing.ledger.line_items import Entry, Outcome
 
 
@@ -31,3 +31,12 @@ def outcome_of(entry: Entry, firsts: Mapping[str | UUID, Entry], decided: Mappin
     if first.fingerprint != entry.fingerprint:
         return Outcome(None, replayed=False, refusal=IdempotencyKeyReused())
     return Outcome(outcome.item, replayed=True, refusal=None)
+
+
+def refuse_as_a_whole(outcomes: Sequence[Outcome]) -> None:
+    """Raises the refusal of the bill's state, when nothing was added now or before."""
+    if any(outcome.item is not None for outcome in outcomes):
+        return
+    for outcome in outcomes:
+        if isinstance(outcome.refusal, FailedPrecondition):
+            raise outcome.refusal

@@ -23,7 +23,7 @@ from bench.capacity import (
     main,
     table,
 )
-from billing.ledger import database
+from billing.ledger import engines
 from workflows import catching_up, messages, news
 
 COSTS = Costs(
@@ -106,7 +106,7 @@ def test_what_is_counted_with_is_what_the_code_has() -> None:
     assert TIMERS_SPREAD_S == messages.TIMERS_SPREAD_S
     assert (ENDED_AT_ONCE, ENDED_PER_S_AT_MOST) == (catching_up.ENDINGS_AT_ONCE, catching_up.ENDINGS_PER_S)
     assert NEWS_PER_S == news.SIGNALS_PER_S
-    assert (POOL_SIZE, TEST_POOL_SIZE) == (database.POOL_SIZE, database.TEST_POOL_SIZE)
+    assert (POOL_SIZE, TEST_POOL_SIZE) == (engines.POOL_SIZE, engines.TEST_POOL_SIZE)
 
 
 def test_the_table_has_a_column_for_each_size() -> None:

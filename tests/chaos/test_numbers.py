@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import Engine, text
 
 from billing.ledger import bills, closing
-from billing.ledger.database import create_engine
+from billing.ledger.engines import create_engine
 from billing.origin import Origin
 from billing.period import Period
 from tests.chaos.stored import number_differences, stored_bill, unknown_bills

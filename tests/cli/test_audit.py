@@ -15,7 +15,7 @@ from click.testing import CliRunner, Result
 from sqlalchemy import Engine, text
 
 from billing.ledger import epochs, events, sealing
-from billing.ledger.database import create_engine
+from billing.ledger.engines import create_engine
 from billing.origin import Actor, ActorKind, Origin
 from cli import audit
 from embedded.postgres import Postgres

@@ -474,10 +474,10 @@ GUARDS = (
     ),
     Guard(
         "test mode: a connection that leads to the live ledger is refused",
-        "billing/ledger/database.py",
+        "billing/ledger/engines.py",
         ', (_refuse_elsewhere(search_path[0]), "connect")',
         "",
-        "tests/billing/ledger/test_modes.py::test_nothing_is_done_on_a_connection_that_leads_elsewhere",
+        "tests/billing/ledger/test_modes_apart.py::test_nothing_is_done_on_a_connection_that_leads_elsewhere",
     ),
     Guard(
         "test mode: a live bill's clock can't be advanced",

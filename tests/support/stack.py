@@ -22,7 +22,7 @@ from typing import Self
 
 from sqlalchemy import Engine, text
 
-from billing.ledger.database import create_engine
+from billing.ledger.engines import create_engine
 from billing.settings import Settings
 from embedded import ports, probe
 from embedded.child import Child

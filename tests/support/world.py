@@ -34,7 +34,8 @@ from billing.ledger import (
     webhook_queue,
 )
 from billing.ledger.consistency import OF_WORKFLOWS, Difference, Kind
-from billing.ledger.database import create_test_engine, transaction
+from billing.ledger.database import transaction
+from billing.ledger.engines import create_test_engine
 from billing.ledger.webhook_queue import Attempt
 from billing.origin import BILLING_ACCOUNT, Actor, ActorKind, Origin, by_the_system
 from billing.period import Period

@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import Engine, text
 
 from billing.ledger import bills, consistency, epochs, line_items, sealing, verification, webhook_backlog
-from billing.ledger.database import create_engine
+from billing.ledger.engines import create_engine
 from billing.ledger.seals import entries_in
 from billing.ledger.verification import Known
 from billing.origin import Origin

@@ -37,7 +37,7 @@ from billing.ledger import (
     webhook_log,
     webhook_removal,
 )
-from billing.ledger.database import create_test_engine
+from billing.ledger.engines import create_test_engine
 from billing.origin import Origin
 from billing.settings import Settings
 from tests.support.ledger import OpenBill, draft

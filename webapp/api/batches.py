@@ -15,9 +15,9 @@ from flask import Response
 
 from billing import money
 from billing.bill import Bill
-from billing.errors import BillClosed, BillClosing, BillingError, FailedPrecondition, InvalidArgument
+from billing.errors import BillClosed, BillClosing, BillingError
 from billing.ledger.line_items import Accepted, Entry, Keeps, Outcome
-from billing.ledger.repeats import identity
+from billing.ledger.repeats import identity, refuse_as_a_whole
 from webapp import commands, queries
 from webapp.api import render
 from webapp.api.batch_rows import (
@@ -31,7 +31,7 @@ from webapp.api.batch_rows import (
 )
 from webapp.api.bill_answer import bill_answer, bill_id_in, wanted_currency
 from webapp.api.blueprint import api
-from webapp.api.body import json_object
+from webapp.api.body import flag, json_object
 from webapp.api.contract import fields
 from webapp.api.contract.answers import BILL, OUTCOME, PREVIEW, Answer
 from webapp.api.contract.fields import LONGEST_BATCH, Body
@@ -109,18 +109,11 @@ def add_batch(bill_id: str) -> Response:
 
 
 def _batch(system: System, bill_id: UUID, body: Mapping[str, Any]) -> Batch:
-    atomic, dry_run = _flag(body, "atomic"), _flag(body, "dry_run")
+    atomic, dry_run = flag(body, "atomic"), flag(body, "dry_run")
     rows = parse_rows(body.get("line_items"), system.configured_currencies)
     print_ = fingerprint_of(rows, atomic=atomic)
     rows = list(without_withdrawn(system, bill_id, rows, print_))
     return Batch(rows, atomic, dry_run, idempotency_key(), fingerprint_of(rows, atomic=atomic))
-
-
-def _flag(body: Mapping[str, Any], name: str) -> bool:
-    value = body.get(name, False)
-    if not isinstance(value, bool):
-        raise InvalidArgument(f"{name} must be true or false", field=name)
-    return value
 
 
 def _add(system: System, bill_id: UUID, batch: Batch) -> Result:
@@ -141,7 +134,7 @@ def _add(system: System, bill_id: UUID, batch: Batch) -> Result:
         keeps = _keeps(batch, lambda accepted: _is_whole(result_of(accepted).outcomes))
         call = (batch.key, batch.fingerprint) if batch.key is not None else None
         accepted = commands.add_line_items(system, origin(batch.key), bill_id, asked, call=call, keeps=keeps)
-        _refuse_as_a_whole(accepted.outcomes)
+        refuse_as_a_whole(accepted.outcomes)
         result = result_of(accepted)
     if batch.atomic:
         _refuse_unless_whole(result.outcomes)
@@ -183,15 +176,6 @@ def _refuse_closed(bill: Bill) -> None:
         raise BillClosed
     if not bill.is_open:
         raise BillClosing
-
-
-def _refuse_as_a_whole(outcomes: Sequence[Outcome]) -> None:
-    """When the bill's state refuses, and nothing was added now or before."""
-    if any(outcome.item is not None for outcome in outcomes):
-        return
-    for outcome in outcomes:
-        if isinstance(outcome.refusal, FailedPrecondition):
-            raise outcome.refusal
 
 
 def _preview(result: Result) -> dict[str, Any]:

@@ -91,6 +91,13 @@ def _object(body: bytes, fields: Collection[str]) -> dict[str, Any]:
     return value
 
 
+def flag(body: Mapping[str, Any], name: str) -> bool:
+    value = body.get(name, False)
+    if not isinstance(value, bool):
+        raise InvalidArgument(f"{name} must be true or false", field=name)
+    return value
+
+
 def decoded(text: str) -> Any:
     """The value of a JSON text; numbers are Decimal, exactly as written. Raises MalformedRequest."""
     try:

@@ -25,7 +25,7 @@ from billing.ledger.webhook_redelivery import Range, Redelivery, WebhookDelivery
 from webapp import webhooks
 from webapp.api import cursors, render
 from webapp.api.blueprint import api
-from webapp.api.body import expected_version, json_object
+from webapp.api.body import expected_version, flag, json_object
 from webapp.api.contract import fields
 from webapp.api.contract.answers import (
     ISSUED_WEBHOOK_ENDPOINT,
@@ -190,7 +190,7 @@ def redeliver_webhooks(endpoint_id: str) -> Response:
 
 
 def _redelivered(endpoint_id: UUID, body: Mapping[str, Any]) -> Redelivery:
-    event, only_failed = body.get("event_id"), _flag(body, "only_failed")
+    event, only_failed = body.get("event_id"), flag(body, "only_failed")
     since, until = (parse_instant(body[n], n) if body.get(n) is not None else None for n in ("since", "until"))
     if (event is None) == (since is None):
         raise NEITHER
@@ -198,13 +198,6 @@ def _redelivered(endpoint_id: UUID, body: Mapping[str, Any]) -> Redelivery:
     if since is None:
         return webhooks.redeliver_one(system(), asked, endpoint_id, parse_event_id(event))
     return webhook_redelivery.redeliver(system().engine, asked, endpoint_id, Range(since, until, only_failed))
-
-
-def _flag(body: Mapping[str, Any], name: str) -> bool:
-    value = body.get(name, False)
-    if not isinstance(value, bool):
-        raise InvalidArgument(f"{name} must be true or false", field=name)
-    return value
 
 
 def _id_in(text: str) -> UUID:

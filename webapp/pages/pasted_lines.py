@@ -12,8 +12,9 @@ from flask.typing import ResponseReturnValue
 
 from billing import money
 from billing.bill import Bill, LineItem
-from billing.errors import FailedPrecondition, InvalidArgument
+from billing.errors import InvalidArgument
 from billing.ledger.line_items import Outcome, entry
+from billing.ledger.repeats import refuse_as_a_whole
 from billing.origin import fingerprint
 from webapp import commands, offered, queries
 from webapp.identity.access import allow
@@ -109,17 +110,8 @@ def _add(bill_id: UUID, form: Form, rows: Sequence[PastedRow]) -> tuple[Bill, di
     call = (form.key, bytes.fromhex(_print(rows)))
     accepted = commands.add_line_items(system(), origin(form.key), bill_id, [each for _, each in good], call=call)
     outcomes = dict(zip((number for number, _ in good), accepted.outcomes, strict=True))
-    _refuse_as_a_whole(accepted.outcomes)
+    refuse_as_a_whole(accepted.outcomes)
     return accepted.bill, outcomes
-
-
-def _refuse_as_a_whole(outcomes: Sequence[Outcome]) -> None:
-    """When the bill takes no more lines, that is said once and the text is kept."""
-    if any(outcome.item is not None for outcome in outcomes):
-        return
-    for outcome in outcomes:
-        if isinstance(outcome.refusal, FailedPrecondition):
-            raise outcome.refusal
 
 
 def _decided(row: PastedRow, outcomes: dict[int, Outcome]) -> ShownRow:

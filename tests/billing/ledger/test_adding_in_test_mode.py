@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import psycopg
@@ -17,31 +16,14 @@ from sqlalchemy import Engine, text
 
 from billing.bill import Bill
 from billing.errors import IdempotencyInProgress
-from billing.ledger import adding, bills, group_commit, reads
+from billing.ledger import adding, group_commit, reads
 from billing.ledger.adding import Added, Asked, add_together, asked
-from billing.ledger.database import create_test_engine, transaction
+from billing.ledger.database import transaction
 from billing.ledger.group_commit import GroupCommit
 from billing.origin import Origin
-from billing.period import Period
 from tests.support.ledger import draft, keyed
 
 BAD = replace(draft("bad"), total=Decimal(99))
-
-
-@pytest.fixture(scope="module")
-def tried(database_url: str) -> Iterator[Engine]:
-    made = create_test_engine(database_url)
-    yield made
-    made.dispose()
-
-
-@pytest.fixture
-def opened(tried: Engine, origin: Origin) -> Callable[[], Bill]:
-    def open_() -> Bill:
-        instant = datetime.now(UTC)
-        return bills.open_bill(tried, origin, "acme", Period(instant, instant + timedelta(days=60))).bill
-
-    return open_
 
 
 @contextmanager
@@ -52,9 +34,9 @@ def locked(engine: Engine, bill: Bill) -> Iterator[None]:
 
 
 def test_what_the_database_refuses_is_the_outcome_of_that_one(
-    tried: Engine, origin: Origin, opened: Callable[[], Bill]
+    tried: Engine, origin: Origin, open_test_bill: Callable[[], Bill]
 ) -> None:
-    bill = opened()
+    bill = open_test_bill()
     wanted = [asked(keyed(origin), bill.id, one) for one in (draft("first"), BAD, draft("last"))]
     first, refused, last = add_together(tried, wanted, waits=True)
     assert isinstance(first, Added)
@@ -63,8 +45,10 @@ def test_what_the_database_refuses_is_the_outcome_of_that_one(
     assert [item.description for item in reads.items_after(tried, bill.id, position=0, limit=9)] == ["first", "last"]
 
 
-def test_a_bill_that_stays_locked_is_one_outcome(tried: Engine, origin: Origin, opened: Callable[[], Bill]) -> None:
-    busy, free = opened(), opened()
+def test_a_bill_that_stays_locked_is_one_outcome(
+    tried: Engine, origin: Origin, open_test_bill: Callable[[], Bill]
+) -> None:
+    busy, free = open_test_bill(), open_test_bill()
     wanted = [asked(keyed(origin), bill.id, draft()) for bill in (free, busy, free)]
     with locked(tried, busy):
         first, late, last = add_together(tried, wanted, waits=True)
@@ -75,9 +59,9 @@ def test_a_bill_that_stays_locked_is_one_outcome(tried: Engine, origin: Origin, 
 
 
 def test_a_locked_bill_is_not_waited_for_by_a_call_that_waits_for_none(
-    tried: Engine, origin: Origin, opened: Callable[[], Bill]
+    tried: Engine, origin: Origin, open_test_bill: Callable[[], Bill]
 ) -> None:
-    busy, free = opened(), opened()
+    busy, free = open_test_bill(), open_test_bill()
     wanted = [asked(keyed(origin), bill.id, draft()) for bill in (busy, free)]
     with locked(tried, busy):
         began_s = time.monotonic()
@@ -90,10 +74,10 @@ def test_a_locked_bill_is_not_waited_for_by_a_call_that_waits_for_none(
 
 
 def test_those_who_went_together_are_told_each_their_own(
-    tried: Engine, origin: Origin, opened: Callable[[], Bill], monkeypatch: pytest.MonkeyPatch
+    tried: Engine, origin: Origin, open_test_bill: Callable[[], Bill], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """None is asked a second time for what is stored already."""
-    bill, together = opened(), GroupCommit(tried)
+    bill, together = open_test_bill(), GroupCommit(tried)
     sizes: list[int] = []
     both_wait = threading.Event()
 

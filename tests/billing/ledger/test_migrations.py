@@ -33,7 +33,7 @@ from billing.ledger import (
     webhook_queue,
     webhook_removal,
 )
-from billing.ledger.database import create_engine
+from billing.ledger.engines import create_engine
 from billing.origin import Origin
 from billing.period import Period
 from embedded.postgres import Postgres
@@ -54,14 +54,6 @@ PASSWORD = "seven slow herons at noon"
 def empty(postgres: Postgres) -> Iterator[str]:
     """The address of a database that holds nothing."""
     url = postgres.create_database(f"migrations_{uuid4().hex}")
-    yield url
-    postgres.drop_database(url.rsplit("/", 1)[1])
-
-
-@pytest.fixture
-def whole(postgres: Postgres, new_database: Callable[[], str]) -> Iterator[str]:
-    """The address of a database with every migration, for one test."""
-    url = new_database()
     yield url
     postgres.drop_database(url.rsplit("/", 1)[1])
 

@@ -15,7 +15,8 @@ from sqlalchemy import Engine, text
 
 from billing.ledger import audit_log, bills, epochs, events, line_items, sealing, verification
 from billing.ledger.audit_log import LogFilter
-from billing.ledger.database import create_engine, snapshot, transaction
+from billing.ledger.database import snapshot, transaction
+from billing.ledger.engines import create_engine
 from billing.ledger.seals import CONTENT, ENTRY
 from billing.ledger.tables.log import EventRow
 from billing.origin import Actor, ActorKind, Origin

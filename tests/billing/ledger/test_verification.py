@@ -9,7 +9,8 @@ import pytest
 from sqlalchemy import Engine, text
 
 from billing.ledger import bills, sealing, verification
-from billing.ledger.database import create_engine, transaction
+from billing.ledger.database import transaction
+from billing.ledger.engines import create_engine
 from billing.ledger.seals import Entry
 from billing.ledger.tables.audit import SealRow
 from billing.ledger.tables.log import EventRow
