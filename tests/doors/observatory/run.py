@@ -56,7 +56,7 @@ KINDS = (
     Kind("import", "/bills/{importing}/imports/{import_done}", who=STAFF),
     Kind("import's report", "/bills/{importing}/imports/{import_done}/report.csv", who=STAFF),
     Kind("test bill", "/test/bills/{tried}", who=STAFF),
-    Kind("customer's page of a test bill", "{tried_share}"),
+    Kind("customer's page of a test bill", "/test{tried_share}"),
     Kind("customers", "/customers", who=STAFF),
     Kind("rates", "/rates", who=STAFF),
     Kind("settings", "/settings", who=STAFF),
