@@ -15,7 +15,6 @@ from billing.ledger import imports
 from billing.ledger.database import Questions, in_one_snapshot, snapshot
 from billing.ledger.exports import AT_ONCE, WITHIN_S, Batches
 from billing.ledger.imports import Import
-from billing.ledger.rows import Row
 from billing.ledger.tables.imports import ImportRow
 
 SHOWN_ROWS: Final = 20
@@ -51,7 +50,7 @@ class ReportedRow:
 
 
 @dataclass(frozen=True, slots=True)
-class StagedRow:
+class PreviewedRow:
     """A row as a preview shows it. One that can't be right has a `message`, and how it began in `given`."""
 
     number: int
@@ -71,8 +70,8 @@ class Preview:
     good if their currency were offered. `anonymous`: good rows without a key and without a reference, which a second
     import would add again."""
 
-    first: Sequence[StagedRow]
-    bad: Sequence[StagedRow]
+    first: Sequence[PreviewedRow]
+    bad: Sequence[PreviewedRow]
     sums: Sequence[tuple[str, Decimal]]
     withdrawn: Mapping[str, int]
     anonymous: int
@@ -103,15 +102,15 @@ def preview(engine: Engine, import_id: UUID, offered: Collection[str]) -> Previe
     with snapshot(engine) as connection:
         asked = {"id": import_id, "limit": SHOWN_ROWS, "offered": list(offered)}
         return Preview(
-            [_staged(row) for row in connection.execute(_FIRST, asked)],
-            [_staged(row) for row in connection.execute(_BAD, asked)],
+            [PreviewedRow(*row) for row in connection.execute(_FIRST, asked)],
+            [PreviewedRow(*row) for row in connection.execute(_BAD, asked)],
             [(row.currency, row.total) for row in connection.execute(_SUMS, asked)],
             {row.currency: row.rows for row in connection.execute(_WITHDRAWN, asked)},
             connection.execute(_ANONYMOUS, asked).scalar_one(),
         )
 
 
-def twin(engine: Engine, one: Import) -> Import | None:
+def imported_before(engine: Engine, one: Import) -> Import | None:
     """The newest earlier import of a file of the same content into the same bill, if it added anything."""
     query = (
         select(_IMPORTS)
@@ -125,11 +124,11 @@ def twin(engine: Engine, one: Import) -> Import | None:
     return None if row is None else imports.import_of(row)
 
 
-def rejected(engine: Engine, import_id: UUID) -> Sequence[StagedRow]:
+def rejected(engine: Engine, import_id: UUID) -> Sequence[PreviewedRow]:
     """The first rows that weren't added, for whatever reason."""
     with snapshot(engine) as connection:
         found = connection.execute(_REJECTED, {"id": import_id, "limit": SHOWN_ROWS})
-        return [_staged(row) for row in found]
+        return [PreviewedRow(*row) for row in found]
 
 
 _COLUMNS = "number, line, description, quantity, unit_price, total, currency, given, message"
@@ -156,7 +155,3 @@ _ANONYMOUS = text(
     WHERE import_id = :id AND fingerprint IS NOT NULL AND {_IS_OFFERED} AND key IS NULL AND reference IS NULL
     """  # noqa: S608  constants
 )
-
-
-def _staged(row: Row) -> StagedRow:
-    return StagedRow(*row)

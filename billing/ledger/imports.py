@@ -84,7 +84,7 @@ class Import:
 
 
 @dataclass(frozen=True, slots=True)
-class Staged:
+class StagedFile:
     """A file that was read: its rows for PostgreSQL, under the import's id. `rejected`: rows that can't be right."""
 
     id: UUID
@@ -98,7 +98,7 @@ class Staged:
 def create(
     engine: Engine,
     origin: Origin,
-    staged: Staged,
+    staged: StagedFile,
     *,
     bill_id: UUID | None = None,
     customers: Collection[UUID] | None = None,

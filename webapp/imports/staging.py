@@ -12,7 +12,7 @@ from billing import money
 from billing.bill import LONGEST_DESCRIPTION, LONGEST_REFERENCE, LONGEST_SOURCE
 from billing.errors import InvalidArgument
 from billing.identifiers import new_id
-from billing.ledger.imports import MOST_ROWS, Staged
+from billing.ledger.imports import MOST_ROWS, StagedFile
 from billing.ledger.line_items import Entry
 from billing.text import storable
 from webapp.api.contract.fields import LONGEST_KEY
@@ -32,7 +32,7 @@ _ESCAPED = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
 
 
 @contextmanager
-def staged(file: ReceivedFile, format_: str, codes: Collection[str], bill_id: UUID | None) -> Iterator[Staged]:
+def staged(file: ReceivedFile, format_: str, codes: Collection[str], bill_id: UUID | None) -> Iterator[StagedFile]:
     """Raises InvalidArgument for a file that can't be right at all."""
     id_, rows, rejected = new_id(), 0, 0
     with tempfile.SpooledTemporaryFile(IN_MEMORY) as kept:
@@ -46,7 +46,7 @@ def staged(file: ReceivedFile, format_: str, codes: Collection[str], bill_id: UU
         if not rows:
             raise NO_ROWS
         lines.seek(0)
-        yield Staged(id_, format_, file.digest, rows, rejected, lines)
+        yield StagedFile(id_, format_, file.digest, rows, rejected, lines)
 
 
 def _line(import_id: UUID, row: FileRow) -> bytes:

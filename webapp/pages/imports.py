@@ -42,7 +42,7 @@ class Watched:
 
     bill: Bill
     one: Import
-    left_out: tuple[import_reports.StagedRow, ...] = ()
+    left_out: tuple[import_reports.PreviewedRow, ...] = ()
 
 
 @pages.get("/bills/<bill_id>/imports")
@@ -73,14 +73,14 @@ def preview_import(bill_id: str) -> ResponseReturnValue:
     try:
         if file is None or not file.filename:
             raise NO_FILE
-        one = _staged(bill.id, cast("BinaryIO", file.stream))
+        one = _draft(bill.id, cast("BinaryIO", file.stream))
     except (InvalidArgument, TooManyImports) as refusal:
         status = 400 if isinstance(refusal, InvalidArgument) else 429
         return _form(bill, Form({}, {"file": sentence(refusal)}, status=status))
     return see_other(url_for("pages.show_import", bill_id=bill.id, import_id=one.id))
 
 
-def _staged(bill_id: UUID, content: BinaryIO) -> Import:
+def _draft(bill_id: UUID, content: BinaryIO) -> Import:
     codes = system().configured_currencies
     with uploaded(str(account_id()), content) as file, staged(file, "csv", codes, bill_id) as rows:
         return imports.create(system().engine, origin(), rows, bill_id=bill_id, is_draft=True)[0]
@@ -102,7 +102,7 @@ def show_import(bill_id: str, import_id: str) -> ResponseReturnValue:
         "imports/preview.html",
         watched=watched,
         preview=import_reports.preview(engine, watched.one.id, system().supported_currencies),
-        twin=import_reports.twin(engine, watched.one),
+        imported_before=import_reports.imported_before(engine, watched.one),
         form=Form(),
     )
 
