@@ -10,6 +10,7 @@ from typing import Any, LiteralString, TypeAlias, cast
 
 import psycopg
 from psycopg import errors as postgres_errors
+from psycopg.pq import TransactionStatus
 from psycopg.rows import namedtuple_row
 from sqlalchemy import Connection, Dialect, Engine, PoolProxiedConnection, Select, exc
 
@@ -184,10 +185,10 @@ def in_one_snapshot(
 
 
 def _give_back(pooled: PoolProxiedConnection, driver: psycopg.Connection[Any]) -> None:
-    if driver.broken or driver.closed:
-        pooled.invalidate()
-    else:
+    if driver.info.transaction_status == TransactionStatus.IDLE:
         driver.autocommit = False
+    else:
+        pooled.invalidate()  # lost, or given up while a statement runs
 
 
 @contextmanager

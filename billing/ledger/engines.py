@@ -9,7 +9,9 @@ from urllib.parse import urlsplit
 
 import psycopg
 import sqlalchemy
-from sqlalchemy import Engine, exc
+from psycopg.pq import TransactionStatus
+from sqlalchemy import Engine, event, exc
+from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from billing.ledger import modes
@@ -72,6 +74,18 @@ def _refuse_hung_up(connection: psycopg.Connection[Any], record: ConnectionPoolE
     waiting.register(connection.fileno(), select.POLLIN)
     if waiting.poll(0):
         raise exc.DisconnectionError
+
+
+@event.listens_for(Engine, "handle_error")
+def _lost_while_a_statement_runs(context: ExceptionContext) -> None:
+    """When a socket shows an error before there is an end to read, psycopg raises, and takes the connection for one
+    on which the statement runs: rolling back fails, and so does everything else."""
+    connection = context.connection
+    if connection is None or connection.closed or connection.invalidated:
+        return
+    driver = connection.connection.driver_connection
+    if isinstance(driver, psycopg.Connection) and driver.info.transaction_status == TransactionStatus.ACTIVE:
+        context.is_disconnect = True
 
 
 def create_engine(url: str, *, statement_timeout_s: int = STATEMENT_TIMEOUT_S) -> Engine:
