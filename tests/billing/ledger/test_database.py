@@ -1,4 +1,4 @@
-"""A connection that is lost in the midst of a statement: the database is out of reach, and the next call is answered."""
+"""A connection that is lost in the midst of a statement: it is out of reach, and the next call is answered."""
 
 from __future__ import annotations
 
