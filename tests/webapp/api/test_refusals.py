@@ -6,6 +6,7 @@ import dataclasses
 import json
 from dataclasses import dataclass
 from typing import Any
+from unittest.mock import sentinel
 
 import pytest
 from sqlalchemy import Engine, text
@@ -21,7 +22,7 @@ ITEM, OPEN, PERIOD, CLOSE, BATCH, CUSTOMER = (
     "/customers",
 )
 BILL = {"customer_id": "c", "period_start": "2026-11-01T00:00:00Z", "period_end": in_days(30)}
-MISSING = object()
+MISSING = sentinel.missing
 
 
 @dataclass
