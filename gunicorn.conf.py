@@ -11,7 +11,7 @@ bind = f"{os.environ.get('BIND_ADDRESS', '0.0.0.0')}:{os.environ.get('PORT', '80
 
 # Threads, since requests wait for PostgreSQL, and closes for Temporal. Never `preload_app`: the
 # Temporal client doesn't survive a fork.
-worker_class = "gthread"
+worker_class = "webapp.web_worker.WebWorker"
 workers = int(os.environ.get("WEB_CONCURRENCY", "2"))
 threads = int(os.environ.get("WEB_THREADS", "32"))
 preload_app = False

@@ -17,7 +17,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 from billing.ledger import engines
 from billing.ledger.base import Base
 from billing.logs import configure as configure_logging
-from webapp import headers, health, logs, metrics, modes, spans, uploads
+from webapp import headers, health, logs, metrics, modes, slow_senders, spans, uploads
 from webapp.api.blueprint import PATH
 from webapp.api.contract import operation
 from webapp.api.errors import answer_unroutable
@@ -97,6 +97,7 @@ def _add_layers(app: Flask, system: System) -> None:
     # Whose address it is that attempts to sign in are counted for.
     app.wsgi_app = ProxyFix(app.wsgi_app, x_for=system.config.trusted_proxies, x_proto=0)  # type: ignore[method-assign]
     app.wsgi_app = modes.BelowPrefix(app.wsgi_app)  # type: ignore[method-assign]
+    app.wsgi_app = slow_senders.InTime(app.wsgi_app)  # type: ignore[method-assign]
     headers.name_requests(app)
     logs.log_requests(app)
     if system.config.metrics:

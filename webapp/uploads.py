@@ -1,4 +1,4 @@
-"""Forms that carry a file or a long text: larger than others, and only where the route says so."""
+"""Forms that carry a file or a long text: larger than others, longer on their way, and only where the route says so."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from flask import Flask, current_app, request
+
+from webapp import slow_senders
 
 View = TypeVar("View", bound=Callable[..., Any])
 
@@ -31,3 +33,4 @@ def admit(app: Flask) -> None:
         declared = getattr(current_app.view_functions.get(request.endpoint or ""), _DECLARATION, None)
         if declared is not None:
             request.max_content_length, request.max_form_memory_size = declared
+            slow_senders.allow(slow_senders.UPLOAD_WITHIN_S)

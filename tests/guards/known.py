@@ -443,6 +443,21 @@ GUARDS = (
         "",
         _T + "pages/test_errors.py::test_what_the_rail_counts_keeps_no_page_from_being_shown",
     ),
+    # Who sends slowly
+    Guard(
+        "a body comes in time",
+        "webapp/app.py",
+        "    app.wsgi_app = slow_senders.InTime(app.wsgi_app)  # type: ignore[method-assign]\n",
+        "",
+        _T + "test_slow_senders.py::test_a_form_of_somebody_unknown",
+    ),
+    Guard(
+        "the head of a request comes in time",
+        "gunicorn.conf.py",
+        'worker_class = "webapp.web_worker.WebWorker"',
+        'worker_class = "gthread"',
+        "tests/system/test_slow_senders.py::test_they_hold_the_threads_no_longer_than_their_time -k head",
+    ),
     # Test mode
     Guard(
         "test mode: a test key sees nothing live",

@@ -14,6 +14,7 @@ from billing.errors import BillingError, InvalidArgument
 from webapp import logs
 from webapp.api.blueprint import PATH
 from webapp.identity import access
+from webapp.slow_senders import TooSlow
 
 
 class MethodNotAllowed(InvalidArgument):
@@ -152,7 +153,8 @@ def _of_who_may_know(error: BillingError) -> BillingError:
 def _refused_by_http(error: HTTPException) -> Response:
     if error.code is None or error.code >= INTERNAL:
         return _failed(error)
-    response = _refused(_OF_HTTP.get(error.code) or errors.MalformedRequest("the request could not be read"))
+    unread = error.description if isinstance(error, TooSlow) else "the request could not be read"
+    response = _refused(_OF_HTTP.get(error.code) or errors.MalformedRequest(unread))
     if error.code == 405:
         response.headers["Allow"] = dict(error.get_headers())["Allow"]
     return response

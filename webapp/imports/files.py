@@ -7,12 +7,9 @@ everybody's place in the event log.
 from __future__ import annotations
 
 import hashlib
-import socket
 import tempfile
-import threading
-import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import BinaryIO, cast
 
@@ -21,14 +18,12 @@ from werkzeug.exceptions import HTTPException
 
 from billing.errors import MalformedRequest
 from billing.ledger.imports import LONGEST_FILE, TooManyImports
+from webapp import slow_senders
 from webapp.api.errors import TooLarge
 from webapp.exports.places import Places
 
 # Of the threads of a process: a file holds one for as long as it comes, and a processor while it is read.
 PLACES = Places(most=2, a_caller=1, refusal=TooManyImports)
-WITHIN_S = 300.0
-# For each piece: who sends nothing gives the thread back.
-SENT_WITHIN_S = 30.0
 IN_MEMORY = 1024 * 1024
 _PIECE = 64 * 1024
 
@@ -44,16 +39,15 @@ class ReceivedFile:
 @contextmanager
 def received(account: str) -> Iterator[ReceivedFile]:
     """The body of this request, all of it. Raises TooLarge by its Content-Length or as soon as it is longer,
-    MalformedRequest for one that ends too early or takes too long, TooManyImports."""
+    MalformedRequest for one that ends too early, TooSlow, TooManyImports."""
     if request.content_length is not None and request.content_length > LONGEST_FILE:
         raise TooLarge
     request.max_content_length = LONGEST_FILE + 1
+    slow_senders.allow(slow_senders.UPLOAD_WITHIN_S)
     place = PLACES.take(account)
     try:
         with tempfile.SpooledTemporaryFile(IN_MEMORY) as kept:
-            with _patience():
-                file = _kept(request.stream.read, cast("BinaryIO", kept), announced=request.content_length)
-            yield file
+            yield _kept(request.stream.read, cast("BinaryIO", kept), announced=request.content_length)
     finally:
         place.release()
 
@@ -70,25 +64,18 @@ def uploaded(account: str, content: BinaryIO) -> Iterator[ReceivedFile]:
 
 
 def _kept(read: Callable[[int], bytes], kept: BinaryIO, announced: int | None = None) -> ReceivedFile:
-    digest, length, ends_at = hashlib.sha256(), 0, time.monotonic() + WITHIN_S
+    digest, length = hashlib.sha256(), 0
     while piece := _piece(read):
         length += len(piece)
         if length > LONGEST_FILE:
             raise TooLarge
-        _refuse_late(ends_at)
         digest.update(piece)
         kept.write(piece)
-    _refuse_late(ends_at)
     # Servers take the end of a connection for that of the body.
     if announced is not None and length != announced:
         raise MalformedRequest("the file ended before its Content-Length")
     kept.seek(0)
     return ReceivedFile(kept, digest.digest())
-
-
-def _refuse_late(ends_at: float) -> None:
-    if time.monotonic() >= ends_at:
-        raise MalformedRequest(f"the file did not come within {WITHIN_S:.0f} seconds")
 
 
 def _piece(read: Callable[[int], bytes]) -> bytes:
@@ -98,29 +85,3 @@ def _piece(read: Callable[[int], bytes]) -> bytes:
         raise
     except Exception as error:  # each server has its own for a body that is badly framed, or doesn't come
         raise MalformedRequest("the request body could not be read") from error
-
-
-@contextmanager
-def _patience() -> Iterator[None]:
-    """The server alone would wait for a piece for ever; and one byte now and then, which it gathers until a piece is
-    full, would be in time each."""
-    connection = request.environ.get("gunicorn.socket")
-    if connection is None:
-        yield
-        return
-    before = connection.gettimeout()
-    connection.settimeout(SENT_WITHIN_S)
-    too_late = threading.Timer(WITHIN_S, _read_no_more, [connection])
-    too_late.daemon = True
-    too_late.start()
-    try:
-        yield
-    finally:
-        too_late.cancel()
-        connection.settimeout(before)
-
-
-def _read_no_more(connection: socket.socket) -> None:
-    """Whoever reads comes to the end at once; the answer can still be sent."""
-    with suppress(OSError):
-        connection.shutdown(socket.SHUT_RD)

@@ -1,0 +1,131 @@
+"""Who sends slowly gives the thread back: the head of a request and its body come within a time, or not at all.
+
+The server alone would wait for every byte for ever, in one of its threads.
+"""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from typing import Any, Protocol
+from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
+
+from flask import request
+from werkzeug.exceptions import BadRequest
+
+HEAD_WITHIN_S = 10.0
+BODY_WITHIN_S = 30.0
+# Of a file or a long text; of each piece of it that is read, so that silence ends sooner.
+UPLOAD_WITHIN_S = 300.0
+PIECE_WITHIN_S = 30.0
+LOOKS_EVERY_S = 0.5
+
+
+class TooSlow(BadRequest):
+    description = "the body came too slowly"
+
+
+class Deadlines:
+    """By which something must have been read from connections: from one that is late nothing more is read, and who
+    reads comes to the end at once. The answer can still be sent."""
+
+    def __init__(self) -> None:
+        self._ends_at: dict[socket.socket, float] = {}
+        self._lock = threading.Lock()
+        self._watcher: threading.Thread | None = None
+
+    def start(self, connection: socket.socket, ends_at: float) -> None:
+        """`ends_at` in seconds of the monotonic clock."""
+        with self._lock:
+            self._ends_at[connection] = ends_at
+            if self._watcher is None:
+                self._watcher = threading.Thread(target=self._watch, name="slow-senders", daemon=True)
+                self._watcher.start()
+
+    def stop(self, connection: socket.socket) -> bool:
+        """Whether it was in time."""
+        with self._lock:
+            return self._ends_at.pop(connection, None) is not None
+
+    def _watch(self) -> None:
+        while True:
+            time.sleep(LOOKS_EVERY_S)
+            # While the lock is held nobody has gone on to close the connection, or to read something else from it.
+            with self._lock:
+                now = time.monotonic()
+                for connection in [late for late, ends_at in self._ends_at.items() if ends_at <= now]:
+                    del self._ends_at[connection]
+                    with suppress(OSError):
+                        connection.shutdown(socket.SHUT_RD)
+
+
+DEADLINES = Deadlines()
+
+
+class Readable(Protocol):
+    """The body of a request, as a server gives it."""
+
+    def read(self, size: int = -1, /) -> bytes: ...
+    def readline(self, size: int = -1, /) -> bytes: ...
+    def readlines(self, hint: int = -1, /) -> list[bytes]: ...
+
+
+class TimelyBody:
+    """A body that comes in time. Reading raises TooSlow from then on."""
+
+    def __init__(self, body: Readable, connection: socket.socket) -> None:
+        self._body = body
+        self._connection = connection
+        self._began_at = time.monotonic()
+        self._within_s = BODY_WITHIN_S
+
+    def allow(self, seconds: float) -> None:
+        """From the beginning of the request on."""
+        self._within_s = seconds
+
+    def read(self, size: int = -1) -> bytes:
+        return self._in_time(self._body.read, size)
+
+    def readline(self, size: int = -1) -> bytes:
+        return self._in_time(self._body.readline, size)
+
+    def readlines(self, hint: int = -1) -> list[bytes]:
+        return self._in_time(self._body.readlines, hint)
+
+    def __iter__(self) -> Iterator[bytes]:
+        return iter(self.readline, b"")
+
+    def _in_time(self, read: Callable[[int], Any], size: int) -> Any:
+        DEADLINES.start(self._connection, min(self._began_at + self._within_s, time.monotonic() + PIECE_WITHIN_S))
+        try:
+            found = read(size)
+        except Exception as error:  # each server has its own for a body that ends too early
+            if DEADLINES.stop(self._connection):
+                raise
+            raise TooSlow from error
+        if not DEADLINES.stop(self._connection):
+            raise TooSlow
+        return found
+
+
+class InTime:
+    """Every body comes in time, where the server has one connection for each request."""
+
+    def __init__(self, app: WSGIApplication) -> None:
+        self._app = app
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        connection = environ.get("gunicorn.socket")
+        if connection is not None:
+            environ["wsgi.input"] = TimelyBody(environ["wsgi.input"], connection)
+        return self._app(environ, start_response)
+
+
+def allow(seconds: float) -> None:
+    """As much time for the body of this request."""
+    body = request.environ["wsgi.input"]
+    if isinstance(body, TimelyBody):
+        body.allow(seconds)
