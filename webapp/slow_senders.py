@@ -59,7 +59,8 @@ class Deadlines:
                 for connection in [late for late, ends_at in self._ends_at.items() if ends_at <= now]:
                     del self._ends_at[connection]
                     with suppress(OSError):
-                        connection.shutdown(socket.SHUT_RD)
+                        # Of the connection below TLS: an SSLSocket's own would go on in plain text.
+                        socket.socket.shutdown(connection, socket.SHUT_RD)
 
 
 DEADLINES = Deadlines()
