@@ -9,7 +9,7 @@ from typing import Any
 
 bind = f"{os.environ.get('BIND_ADDRESS', '0.0.0.0')}:{os.environ.get('PORT', '8000')}"  # noqa: S104 - a proxy reaches it
 
-# Threads, since requests wait for PostgreSQL, and closes for Temporal. Never `preload_app`: the
+# With threads, since requests wait for PostgreSQL, and closes for Temporal. Never `preload_app`: the
 # Temporal client doesn't survive a fork.
 worker_class = "webapp.web_worker.WebWorker"
 workers = int(os.environ.get("WEB_CONCURRENCY", "2"))

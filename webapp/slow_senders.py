@@ -29,8 +29,8 @@ class TooSlow(BadRequest):
 
 
 class Deadlines:
-    """By which something must have been read from connections: from one that is late nothing more is read, and who
-    reads comes to the end at once. The answer can still be sent."""
+    """By which something must have been read from connections. Whoever still waits for one that is late comes to its
+    end; what has come can be read, and the answer sent."""
 
     def __init__(self) -> None:
         self._ends_at: dict[socket.socket, float] = {}
@@ -59,15 +59,16 @@ class Deadlines:
                 for connection in [late for late, ends_at in self._ends_at.items() if ends_at <= now]:
                     del self._ends_at[connection]
                     with suppress(OSError):
-                        # Of the connection below TLS: an SSLSocket's own would go on in plain text.
-                        socket.socket.shutdown(connection, socket.SHUT_RD)
+                        connection.shutdown(socket.SHUT_RD)
 
 
 DEADLINES = Deadlines()
 
 
 class Readable(Protocol):
-    """The body of a request, as a server gives it."""
+    """The body of a request, as gunicorn gives it: `failed` ends the connection with the answer."""
+
+    failed: bool
 
     def read(self, size: int = -1, /) -> bytes: ...
     def readline(self, size: int = -1, /) -> bytes: ...
@@ -75,13 +76,14 @@ class Readable(Protocol):
 
 
 class TimelyBody:
-    """A body that comes in time. Reading raises TooSlow from then on."""
+    """A body that comes in time. Reading raises TooSlow once it is late, and from then on."""
 
     def __init__(self, body: Readable, connection: socket.socket) -> None:
         self._body = body
         self._connection = connection
         self._began_at = time.monotonic()
         self._within_s = BODY_WITHIN_S
+        self._is_late = False
 
     def allow(self, seconds: float) -> None:
         """From the beginning of the request on."""
@@ -100,16 +102,21 @@ class TimelyBody:
         return iter(self.readline, b"")
 
     def _in_time(self, read: Callable[[int], Any], size: int) -> Any:
-        DEADLINES.start(self._connection, min(self._began_at + self._within_s, time.monotonic() + PIECE_WITHIN_S))
-        try:
-            found = read(size)
-        except Exception as error:  # each server has its own for a body that ends too early
-            if DEADLINES.stop(self._connection):
-                raise
-            raise TooSlow from error
-        if not DEADLINES.stop(self._connection):
+        if self._is_late:
             raise TooSlow
-        return found
+        DEADLINES.start(self._connection, min(self._began_at + self._within_s, time.monotonic() + PIECE_WITHIN_S))
+        failure = None
+        try:
+            return read(size)
+        except Exception as error:  # each server has its own for a body that ends too early
+            failure = error
+            raise
+        finally:
+            if not DEADLINES.stop(self._connection):
+                self._is_late = True
+                # Or gunicorn would take what comes of it later for the next request.
+                self._body.failed = True
+                raise TooSlow from failure
 
 
 class InTime:
@@ -120,7 +127,8 @@ class InTime:
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         connection = environ.get("gunicorn.socket")
-        if connection is not None:
+        # With TLS there is more to a connection, and HTTP/2 has many requests on it: both are a proxy's, not ours.
+        if type(connection) is socket.socket:
             environ["wsgi.input"] = TimelyBody(environ["wsgi.input"], connection)
         return self._app(environ, start_response)
 

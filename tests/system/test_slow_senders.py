@@ -44,3 +44,11 @@ def test_they_hold_the_threads_no_longer_than_their_time(stack: Stack, sent: byt
         with pytest.raises(requests.Timeout):  # or this test would show nothing
             requests.get(f"{stack.url}/healthz", timeout=2)
         assert requests.get(f"{stack.url}/healthz", timeout=within_s + 5).status_code == 200
+
+
+def test_who_got_an_answer_and_doesnt_hang_up_keeps_nobody_waiting(stack: Stack):
+    with socket.create_connection(("127.0.0.1", stack.port)) as stays:
+        stays.sendall(b"GET /healthz HTTP/1.0\r\n\r\n")
+        assert b"200 OK" in stays.recv(4096)
+        for _ in range(3):
+            assert requests.get(f"{stack.url}/healthz", timeout=1).status_code == 200

@@ -10,14 +10,17 @@ import time
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
+from gunicorn.config import Config
+from gunicorn.http import wsgi
+from gunicorn.http.parser import RequestParser
 from sqlalchemy import Engine
 
 from tests.support.api import HUNG, Api
-from tests.support.connected import answered
+from tests.support.connected import HERE, answered
 from webapp import slow_senders
 from webapp.identity import api_keys
 from webapp.identity.roles import Role
-from webapp.slow_senders import Deadlines
+from webapp.slow_senders import Deadlines, InTime, TooSlow
 
 FORM = "application/x-www-form-urlencoded"
 
@@ -63,14 +66,40 @@ def test_a_call_of_the_api(app: Flask, api: Api, chunked: bool):
 
 
 @pytest.mark.parametrize("chunked", [False, True])
-def test_a_form_of_somebody_unknown(app: Flask, chunked: bool):
+@pytest.mark.parametrize(("address", "status"), [("/session", 400), ("/bills", 303)])
+def test_a_form_of_somebody_unknown(app: Flask, address: str, status: int, chunked: bool):
+    """Also one that is kept until they have signed in, if it can be read."""
     sender = ByteByByte(chunked=chunked)
     framing = {"Transfer-Encoding": "chunked"} if chunked else {"Content-Length": "50000"}
     began_s = time.monotonic()
-    answer = answered(app, "/session", {"Host": "localhost", "Content-Type": FORM, **framing}, sender)
+    answer = answered(app, address, {"Host": "localhost", "Content-Type": FORM, **framing}, sender)
     sender.answered.set()
     assert time.monotonic() - began_s < 3
-    assert answer.status_code == 400
+    assert answer.status_code == status
+
+
+def test_what_comes_of_it_later_is_no_request():
+    told = []
+
+    def app(environ, _start_response):
+        for _ in range(2):
+            with pytest.raises(TooSlow):
+                environ["wsgi.input"].read()
+            told.append("too slow")
+        return []
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        theirs = socket.create_connection(listening.getsockname())
+        ours, _ = listening.accept()
+    with theirs, ours:
+        theirs.sendall(b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 60000\r\n\r\n")
+        config = Config()
+        parser = RequestParser(config, ours, HERE)
+        _, environ = wsgi.create(next(parser), ours, HERE, HERE, config)
+        InTime(app)(environ, lambda *_: None)
+        assert told == ["too slow"] * 2
+        theirs.sendall(b"GET /another HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        assert not parser.finish_body(deadline=time.monotonic() + 1)
 
 
 def test_a_body_that_comes_in_time_is_taken_however_long_its_answer_takes(

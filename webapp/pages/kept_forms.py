@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from flask import current_app, request, session
 from flask_wtf.csrf import validate_csrf
-from werkzeug.exceptions import RequestEntityTooLarge
+from werkzeug.exceptions import HTTPException
 from wtforms.validators import ValidationError
 
 from webapp.identity import sessions
@@ -42,10 +42,11 @@ class KeptForm:
 
     @classmethod
     def of_request(cls) -> KeptForm | None:
-        """The form that this request sends; None for one of another site, or more than a page should carry."""
+        """The form that this request sends; None for one of another site, that can't be read, or of more than a page
+        should carry."""
         try:
             return cls._of_form()
-        except RequestEntityTooLarge:
+        except HTTPException:
             return None
 
     @classmethod
