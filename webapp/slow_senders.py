@@ -5,12 +5,13 @@ The server alone would wait for every byte for ever, in one of its threads.
 
 from __future__ import annotations
 
+import io
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable
 from contextlib import suppress
-from typing import Any, Protocol
+from typing import Any
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 from flask import request
@@ -25,6 +26,8 @@ LOOKS_EVERY_S = 0.5
 
 
 class TooSlow(BadRequest):
+    """The body of the request; nothing of it counts."""
+
     description = "the body came too slowly"
 
 
@@ -65,21 +68,11 @@ class Deadlines:
 DEADLINES = Deadlines()
 
 
-class Readable(Protocol):
-    """The body of a request, as gunicorn gives it: `failed` ends the connection with the answer."""
-
-    failed: bool
-
-    def read(self, size: int = -1, /) -> bytes: ...
-    def readline(self, size: int = -1, /) -> bytes: ...
-    def readlines(self, hint: int = -1, /) -> list[bytes]: ...
-
-
-class TimelyBody:
+class TimelyBody(io.RawIOBase):
     """A body that comes in time. Reading raises TooSlow once it is late, and from then on."""
 
-    def __init__(self, body: Readable, connection: socket.socket) -> None:
-        self._body = body
+    def __init__(self, gunicorns: Any, connection: socket.socket) -> None:
+        self._gunicorns = gunicorns
         self._connection = connection
         self._began_at = time.monotonic()
         self._within_s = BODY_WITHIN_S
@@ -89,33 +82,29 @@ class TimelyBody:
         """From the beginning of the request on."""
         self._within_s = seconds
 
-    def read(self, size: int = -1) -> bytes:
-        return self._in_time(self._body.read, size)
+    def readable(self) -> bool:
+        return True
 
-    def readline(self, size: int = -1) -> bytes:
-        return self._in_time(self._body.readline, size)
+    def readinto(self, buffer: Any) -> int:
+        found = self._read_in_time(len(buffer))
+        buffer[: len(found)] = found
+        return len(found)
 
-    def readlines(self, hint: int = -1) -> list[bytes]:
-        return self._in_time(self._body.readlines, hint)
-
-    def __iter__(self) -> Iterator[bytes]:
-        return iter(self.readline, b"")
-
-    def _in_time(self, read: Callable[[int], Any], size: int) -> Any:
+    def _read_in_time(self, size: int) -> bytes:
         if self._is_late:
             raise TooSlow
         DEADLINES.start(self._connection, min(self._began_at + self._within_s, time.monotonic() + PIECE_WITHIN_S))
         failure = None
         try:
-            return read(size)
-        except Exception as error:  # each server has its own for a body that ends too early
+            return self._gunicorns.read(size)
+        except Exception as error:  # gunicorn's own for chunks that end too early
             failure = error
             raise
         finally:
             if not DEADLINES.stop(self._connection):
                 self._is_late = True
                 # Or gunicorn would take what comes of it later for the next request.
-                self._body.failed = True
+                self._gunicorns.failed = True
                 raise TooSlow from failure
 
 

@@ -31,9 +31,8 @@ class WebWorker(ThreadWorker):
         return goes_on
 
     def handle_request(self, req: Any, conn: Any) -> Any:
-        if not self.cfg.is_ssl and not DEADLINES.stop(conn.sock):
-            return False
-        return super().handle_request(req, conn)
+        in_time = DEADLINES.stop(conn.sock) or self.cfg.is_ssl
+        return super().handle_request(req, conn) if in_time else False
 
 
 def _see_off(connection: socket.socket) -> None:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import socket
 import struct
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 
 from embedded.ports import LOOPBACK
 
@@ -51,12 +50,3 @@ def _back(server: socket.socket, client: socket.socket) -> None:
     with suppress(OSError):
         while answered := server.recv(65536):
             client.sendall(answered)
-
-
-@contextmanager
-def way_to(port: int) -> Iterator[Way]:
-    way = Way(port)
-    try:
-        yield way
-    finally:
-        way.close()

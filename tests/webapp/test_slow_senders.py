@@ -76,6 +76,7 @@ def test_a_form_of_somebody_unknown(app: Flask, address: str, status: int, chunk
     sender.answered.set()
     assert time.monotonic() - began_s < 3
     assert answer.status_code == status
+    assert ("What you sent came too slowly" in answer.text) == (status == 400)
 
 
 def test_what_comes_of_it_later_is_no_request():

@@ -12,6 +12,7 @@ from webapp import logs
 from webapp.identity.access import SecondFactorNeeded
 from webapp.pages.rendering import render, wants_fragment
 from webapp.pages.signing_in_again import enrol_first, sent_by_an_old_page, sign_in_first
+from webapp.slow_senders import TooSlow
 
 NOTICES = {
     400: ("This request could not be read", "Go back, reload the page and try again."),
@@ -26,6 +27,7 @@ NOTICES = {
         "What was stored is safe. Try again in a moment: what you sent is stored once, even if sent twice.",
     ),
 }
+TOO_SLOW = ("What you sent came too slowly", "None of it was stored. Try again, with a smaller file if it was one.")
 SESSION_CHANGED = ("This page is too old", "Your session changed since it was loaded. Reload the page and try again.")
 
 
@@ -79,6 +81,8 @@ def _refused_by_http(error: HTTPException) -> ResponseReturnValue:
     """Redirects and the like stay what they are."""
     if error.code is None or error.code < 400:
         return error.get_response()
+    if isinstance(error, TooSlow):
+        return notice(400, *TOO_SLOW)
     status = error.code if error.code in NOTICES else (400 if error.code < 500 else 500)
     response = notice(status, *NOTICES[status])
     if error.code == 405:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Generator, Iterator
+from contextlib import closing
 from typing import Any
 
 import psycopg
@@ -13,12 +14,12 @@ from sqlalchemy import Engine, make_url, select, text
 from billing.errors import Unavailable
 from billing.ledger import database
 from billing.ledger.engines import create_engine
-from tests.support.cut_off import Way, way_to
+from tests.support.cut_off import Way
 
 
 @pytest.fixture
 def way(database_url: str) -> Iterator[Way]:
-    with way_to(make_url(database_url).port or 5432) as way:
+    with closing(Way(make_url(database_url).port or 5432)) as way:
         yield way
 
 
